@@ -1,0 +1,272 @@
+//! The inbox: bytes that came from the peer and are not used up yet.
+//!
+//! A driver appends to it, a machine reads it, rewrites it in place and consumes it. Storage is either a slice
+//! that the caller lends (no allocator needed) or a buffer that grows up to a limit (feature `alloc`).
+//!
+//! ```
+//! use stillwire::Inbox;
+//!
+//! let mut storage = [0; 8];
+//! let mut inbox = Inbox::new(&mut storage);
+//! let spare = inbox.spare();               // the driver reads into this …
+//! spare[..5].copy_from_slice(b"hello");
+//! inbox.filled(5);                         // … and says how much came
+//! assert_eq!(inbox.unread(), b"hello");
+//! inbox.consume(4);                        // the machine is done with four bytes
+//! assert_eq!(inbox.push(b"1234567890"), 7); // one byte held, seven free: full is back-pressure, no error
+//! assert_eq!(inbox.unread(), b"o1234567");
+//! ```
+
+use core::ops::Range;
+
+/// Bytes from the peer, in order. Offsets are relative to the first unread byte, so they survive compaction.
+///
+/// Between two calls of a machine the unread bytes change only by growing at the end.
+#[derive(Debug)]
+pub struct Inbox<'s> {
+    storage: Storage<'s>,
+    head: usize,
+    tail: usize,
+    finished: bool,
+    #[cfg(feature = "count-work")]
+    work: Work,
+}
+
+#[derive(Debug)]
+enum Storage<'s> {
+    Borrowed(&'s mut [u8]),
+    #[cfg(feature = "alloc")]
+    Owned {
+        bytes: alloc::vec::Vec<u8>,
+        limit: usize,
+    },
+}
+
+/// What machines did to an inbox, for the law of amortised work.
+#[cfg(feature = "count-work")]
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work {
+    pub received: u64,
+    pub scanned: u64,
+    pub moved: u64,
+}
+
+impl Storage<'_> {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            #[cfg(feature = "alloc")]
+            Self::Owned { bytes, .. } => bytes,
+        }
+    }
+
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            #[cfg(feature = "alloc")]
+            Self::Owned { bytes, .. } => bytes,
+        }
+    }
+}
+
+impl<'s> Inbox<'s> {
+    /// An inbox over a slice that the caller lends: its length is the limit, nothing is allocated.
+    pub fn new(storage: &'s mut [u8]) -> Self {
+        Self::over(Storage::Borrowed(storage))
+    }
+
+    fn over(storage: Storage<'s>) -> Self {
+        Self {
+            storage,
+            head: 0,
+            tail: 0,
+            finished: false,
+            #[cfg(feature = "count-work")]
+            work: Work::default(),
+        }
+    }
+
+    // --- the driver's side ---
+
+    /// Room for new bytes: read into it, then say [`filled`](Self::filled).
+    ///
+    /// Empty when the inbox is full (back-pressure, not an error) or finished. A growing inbox grows here, by
+    /// doubling, never past its limit.
+    pub fn spare(&mut self) -> &mut [u8] {
+        if self.finished {
+            return &mut [];
+        }
+        if self.head == self.tail {
+            (self.head, self.tail) = (0, 0);
+        }
+        let size = self.storage.bytes().len();
+        let unread = self.tail - self.head;
+        // A move is paid for by the bytes that were used up before it, or forced by a full buffer.
+        let crowded = self.head >= unread && size - self.tail < size / 2;
+        if self.head > 0 && (crowded || self.tail == size) {
+            let (head, tail) = (self.head, self.tail);
+            self.storage.bytes_mut().copy_within(head..tail, 0);
+            (self.head, self.tail) = (0, unread);
+            self.count_moved(unread);
+        }
+        #[cfg(feature = "alloc")]
+        if let Storage::Owned { bytes, limit } = &mut self.storage {
+            if self.tail == bytes.len() && bytes.len() < *limit {
+                let grown = (bytes.len() * 2).clamp(SMALLEST.min(*limit), *limit);
+                bytes.resize(grown, 0);
+            }
+        }
+        let tail = self.tail;
+        self.storage.bytes_mut().get_mut(tail..).unwrap_or_default()
+    }
+
+    /// `n` bytes were read into [`spare`](Self::spare).
+    pub fn filled(&mut self, n: usize) {
+        let room = self.storage.bytes().len() - self.tail;
+        debug_assert!(n <= room, "more was filled than there was room for");
+        self.tail += n.min(room);
+        #[cfg(feature = "count-work")]
+        {
+            self.work.received += n as u64;
+        }
+    }
+
+    /// The peer will send no more (a read returned nothing, or the connection broke).
+    pub fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// Copies as much of `bytes` as there is room for and returns how much that was; for tests, and for bodies
+    /// that another HTTP stack hands over.
+    pub fn push(&mut self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let spare = self.spare();
+            let n = spare.len().min(rest.len());
+            if n == 0 {
+                break;
+            }
+            let (now, later) = rest.split_at(n);
+            if let Some(room) = spare.get_mut(..n) {
+                room.copy_from_slice(now);
+            }
+            self.filled(n);
+            rest = later;
+        }
+        bytes.len() - rest.len()
+    }
+
+    /// Whether a read makes sense: there is room, and the peer may send more. Allocates nothing.
+    #[must_use]
+    pub fn wants(&self) -> bool {
+        !self.finished && self.tail - self.head < self.capacity()
+    }
+
+    /// Gives the memory of an empty growing inbox back, until bytes arrive again: an idle connection keeps no
+    /// buffer. Nothing happens while bytes are unread, or over a borrowed slice.
+    pub fn rest(&mut self) {
+        #[cfg(feature = "alloc")]
+        if let (Storage::Owned { bytes, .. }, true) = (&mut self.storage, self.head == self.tail) {
+            *bytes = alloc::vec::Vec::new();
+            (self.head, self.tail) = (0, 0);
+        }
+    }
+
+    /// The bytes of memory it holds now: the slice's length, or what a growing inbox has grown to.
+    #[must_use]
+    pub fn allocated(&self) -> usize {
+        self.storage.bytes().len()
+    }
+
+    // --- the machine's side ---
+
+    /// All bytes that came and are not consumed.
+    #[inline]
+    #[must_use]
+    pub fn unread(&self) -> &[u8] {
+        self.storage.bytes().get(self.head..self.tail).unwrap_or_default()
+    }
+
+    /// The unread bytes, to rewrite in place.
+    #[inline]
+    pub fn unread_mut(&mut self) -> &mut [u8] {
+        let (head, tail) = (self.head, self.tail);
+        self.storage.bytes_mut().get_mut(head..tail).unwrap_or_default()
+    }
+
+    /// The unread bytes from `from` on, for a search through all of them. It is counted as work, so that a
+    /// machine that searches the same bytes again and again breaks a law instead of a server.
+    #[inline]
+    pub fn scan(&mut self, from: usize) -> &[u8] {
+        #[cfg(feature = "count-work")]
+        {
+            self.work.scanned += (self.tail - self.head).saturating_sub(from) as u64;
+        }
+        self.unread().get(from..).unwrap_or_default()
+    }
+
+    /// Uses up the first `n` unread bytes (all of them when there are fewer).
+    #[inline]
+    pub fn consume(&mut self, n: usize) {
+        debug_assert!(n <= self.tail - self.head, "more was consumed than there is");
+        self.head = self.tail.min(self.head + n);
+    }
+
+    /// Drops bytes from the middle: what lies behind `gap` moves forward. Worth it when room is needed, or when
+    /// what moves is small.
+    pub fn close_gap(&mut self, gap: Range<usize>) {
+        let len = self.tail - self.head;
+        if gap.start < gap.end && gap.end <= len {
+            self.unread_mut().copy_within(gap.end..len, gap.start);
+            self.tail -= gap.len();
+            self.count_moved(len - gap.end);
+        }
+    }
+
+    /// The most unread bytes that it can hold.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        match &self.storage {
+            Storage::Borrowed(bytes) => bytes.len(),
+            #[cfg(feature = "alloc")]
+            Storage::Owned { limit, .. } => *limit,
+        }
+    }
+
+    /// Whether the peer has ended its side. Unread bytes may still be there.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    #[inline]
+    fn count_moved(&mut self, _n: usize) {
+        #[cfg(feature = "count-work")]
+        {
+            self.work.moved += _n as u64;
+        }
+    }
+
+    /// What was done so far.
+    #[cfg(feature = "count-work")]
+    #[doc(hidden)]
+    pub fn work(&self) -> Work {
+        self.work
+    }
+}
+
+/// The first size of a growing inbox.
+#[cfg(feature = "alloc")]
+const SMALLEST: usize = 1024;
+
+#[cfg(feature = "alloc")]
+impl Inbox<'static> {
+    /// An inbox that starts with no memory at all and grows as bytes arrive, never past `limit` bytes.
+    #[must_use]
+    pub fn with_limit(limit: usize) -> Self {
+        Self::over(Storage::Owned { bytes: alloc::vec::Vec::new(), limit })
+    }
+}

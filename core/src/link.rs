@@ -1,0 +1,200 @@
+//! A machine with its two boxes, and the one thing its driver does next.
+//!
+//! Everything that each driver would have to get right again lives here: events first, then one write for all the
+//! answers; no event while there is no room to answer it; the peer is told before the application is; both
+//! sides are shut down in order; a peer that takes nothing is cut off. What is left for a driver is one `match`:
+//!
+//! ```
+//! use stillwire::{Inbox, Instant, Link, Machine, Outbox, Want};
+//! use std::io::{Read, Write};
+//!
+//! /// Drives a connection to its end. (A real driver also obeys `until`; `stillwire-std` is one.)
+//! fn drive<M: Machine>(link: &mut Link<'_, M>, socket: &mut (impl Read + Write)) -> std::io::Result<()> {
+//!     let start = std::time::Instant::now();
+//!     loop {
+//!         match link.want(Instant::since_epoch(start.elapsed())).map_err(|_| std::io::ErrorKind::InvalidData)? {
+//!             Want::Deliver => { let (_event, _reply) = link.turn().unwrap(); }
+//!             Want::Write { .. } => { let n = socket.write(link.outbox.chunk())?; link.outbox.advance(n); }
+//!             Want::Read { .. } => match socket.read(link.inbox.spare())? {
+//!                 0 => link.inbox.finish(),
+//!                 n => link.inbox.filled(n),
+//!             },
+//!             Want::Wait { .. } => return Ok(()),
+//!             Want::Finish => link.shut(), // after `TcpStream::shutdown(Shutdown::Write)`
+//!             Want::Close => return Ok(()),
+//!         }
+//!     }
+//! }
+//! ```
+
+use core::time::Duration;
+
+use crate::{Inbox, Instant, Machine, Outbox, Progress};
+
+/// One connection: a machine, its boxes, and the policy between them.
+#[derive(Debug)]
+pub struct Link<'s, M: Machine> {
+    /// The protocol. Its commands take the outbox: `link.machine.send_text("hi", &mut link.outbox)`.
+    pub machine: M,
+    /// Bytes from the peer.
+    pub inbox: Inbox<'s>,
+    /// Bytes to the peer.
+    pub outbox: Outbox<'s>,
+    /// Events are delivered only while the outbox has this much room for answers, in bytes; less, and it is
+    /// written first. Default: half of the outbox.
+    pub headroom: usize,
+    /// A peer that takes no byte of a waiting outbox for this long is cut off. Default: 20 s.
+    pub stall: Duration,
+    error: Option<M::Error>,
+    shut: bool,
+    /// How much had been sent when it was last seen to grow, and when that was.
+    stalled: Option<(u64, Instant)>,
+}
+
+/// The one thing that a driver does next: each is one call on the connection.
+///
+/// `until` is the moment to come back at if nothing else happens before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Want {
+    /// Hand [`Link::turn`] to the application.
+    Deliver,
+    /// Write `outbox.chunk()`, then `outbox.advance(n)`. A driver that can also reads meanwhile.
+    Write {
+        /// Come back at this moment at the latest.
+        until: Option<Instant>,
+    },
+    /// Shut the write side down, then call [`Link::shut`]. Said until then, so a dropped future loses nothing.
+    Finish,
+    /// Read into `inbox.spare()`, then `inbox.filled(n)`, or `inbox.finish()` when the peer has ended.
+    Read {
+        /// Come back at this moment at the latest.
+        until: Option<Instant>,
+    },
+    /// There is nothing to read for: the inbox is full or the peer has ended. Only time, or a command of the
+    /// application, moves this on.
+    Wait {
+        /// Come back at this moment at the latest.
+        until: Option<Instant>,
+    },
+    /// Close the connection: all is said.
+    Close,
+}
+
+/// The right to answer while an event is still borrowed.
+#[derive(Debug)]
+pub struct Reply<'a, 's, M> {
+    /// The machine, for its commands.
+    pub machine: &'a mut M,
+    /// Where the commands write.
+    pub outbox: &'a mut Outbox<'s>,
+}
+
+impl<'s, M: Machine> Link<'s, M> {
+    /// A connection of `machine` over the two boxes.
+    pub fn new(machine: M, inbox: Inbox<'s>, outbox: Outbox<'s>) -> Self {
+        Self {
+            machine,
+            inbox,
+            headroom: outbox.capacity() / 2,
+            outbox,
+            stall: Duration::from_secs(20),
+            error: None,
+            shut: false,
+            stalled: None,
+        }
+    }
+
+    /// What to do next. Ask again after having done it, when time is up, and after any command.
+    ///
+    /// # Errors
+    /// What the machine said, once its goodbye has been written (or could not be).
+    pub fn want(&mut self, now: Instant) -> Result<Want, M::Error> {
+        let stall = self.stall_deadline(now);
+        if stall.is_some_and(|at| now >= at) {
+            return self.error.take().map_or(Ok(Want::Close), Err);
+        }
+        let due = self.machine.deadline().is_some_and(|at| now >= at);
+        if !self.outbox.is_empty() && self.outbox.room() < self.headroom && !due {
+            return Ok(Want::Write { until: self.until(now, stall) });
+        }
+        let progress = match self.machine.advance(now, &mut self.inbox, &mut self.outbox) {
+            Ok(progress) => progress,
+            // The peer is told before the application is.
+            Err(error) => {
+                self.error = Some(error);
+                Progress::NeedInput
+            }
+        };
+        if progress == Progress::Event {
+            return Ok(Want::Deliver);
+        }
+        // The outbox may have been empty when `stall` was looked up.
+        let stall = stall.or_else(|| self.stall_deadline(now));
+        let until = self.until(now, stall);
+        // `Closed` means nothing more to say or to hear; what was said still goes out.
+        if !self.outbox.is_empty() {
+            return Ok(Want::Write { until });
+        }
+        if self.outbox.is_finished() && !self.shut {
+            return Ok(Want::Finish);
+        }
+        match (self.error.take(), progress) {
+            (Some(error), _) => Err(error),
+            (None, Progress::Closed) => Ok(Want::Close),
+            (None, _) if self.inbox.wants() => Ok(Want::Read { until }),
+            (None, _) => Ok(Want::Wait { until }),
+        }
+    }
+
+    /// A deadline that is past, and that the machine could not act on for want of room, waits for the room.
+    fn until(&self, now: Instant, stall: Option<Instant>) -> Option<Instant> {
+        let machine = self.machine.deadline().filter(|at| *at > now);
+        [machine, stall].into_iter().flatten().min()
+    }
+
+    /// The event to deliver, and the right to answer it. `None` when [`want`](Self::want) did not just say
+    /// [`Want::Deliver`].
+    pub fn turn(&mut self) -> Option<(M::Event<'_>, Reply<'_, 's, M>)> {
+        let event = self.machine.event(&self.inbox)?;
+        Some((event, Reply { machine: &mut self.machine, outbox: &mut self.outbox }))
+    }
+
+    /// The write side is shut down.
+    pub fn shut(&mut self) {
+        self.shut = true;
+    }
+
+    /// When a peer that takes nothing is cut off; `None` while nothing waits. For drivers that write outside of
+    /// [`want`](Self::want).
+    pub fn stall_deadline(&mut self, now: Instant) -> Option<Instant> {
+        if self.outbox.is_empty() {
+            self.stalled = None;
+            return None;
+        }
+        let sent = self.outbox.sent();
+        match self.stalled {
+            Some((before, since)) if before == sent => Some(since + self.stall),
+            _ => {
+                self.stalled = Some((sent, now));
+                Some(now + self.stall)
+            }
+        }
+    }
+
+    /// Another machine takes the same boxes over, as after an upgrade: the bytes of the last event are given
+    /// back, all later ones stay, none is copied.
+    pub fn switch<N: Machine>(mut self, machine: impl FnOnce(M) -> N) -> Link<'s, N> {
+        self.machine.release(&mut self.inbox);
+        Link {
+            machine: machine(self.machine),
+            inbox: self.inbox,
+            outbox: self.outbox,
+            headroom: self.headroom,
+            stall: self.stall,
+            error: None,
+            shut: self.shut,
+            stalled: self.stalled,
+        }
+    }
+}

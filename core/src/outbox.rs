@@ -1,0 +1,433 @@
+//! The outbox: bytes that wait to be sent to the peer.
+//!
+//! A machine claims room and writes, all of it or nothing; a driver sends [`chunk`](Outbox::chunk) and says how
+//! much of it left. Storage is a slice that the caller lends or a buffer that grows up to a limit (feature
+//! `alloc`), which can also hold frames that many connections share.
+//!
+//! ```
+//! use stillwire::{Full, Outbox};
+//!
+//! let mut storage = [0; 8];
+//! let mut outbox = Outbox::new(&mut storage);
+//! outbox.put(&[b"he", b"llo"])?;
+//! assert_eq!(outbox.put(&[b"world"]), Err(Full { needed: 5 })); // nothing was written
+//! assert_eq!(outbox.chunk(), b"hello");
+//! outbox.advance(4);                       // the driver sent four bytes
+//! outbox.claim(2)?.copy_from_slice(b"!?");
+//! assert_eq!(outbox.chunk(), b"o!?");
+//! # Ok::<(), Full>(())
+//! ```
+
+#[cfg(feature = "alloc")]
+use alloc::{collections::VecDeque, vec::Vec};
+#[cfg(feature = "alloc")]
+use bytes::Bytes;
+
+/// The outbox lacks room; nothing was written. Send some of it and try again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the outbox lacks room for {needed} bytes")]
+pub struct Full {
+    /// The bytes that were asked for. More than [`Outbox::capacity`] will never fit.
+    pub needed: usize,
+}
+
+/// Bytes for the peer, in order.
+#[derive(Debug)]
+pub struct Outbox<'s> {
+    storage: Storage<'s>,
+    sent: u64,
+    finished: bool,
+}
+
+#[derive(Debug)]
+enum Storage<'s> {
+    Borrowed {
+        bytes: &'s mut [u8],
+        head: usize,
+        tail: usize,
+    },
+    #[cfg(feature = "alloc")]
+    Owned(Queue),
+}
+
+/// One open buffer, and the order in which runs of it and shared frames leave.
+#[cfg(feature = "alloc")]
+#[derive(Debug)]
+struct Queue {
+    /// Copied bytes; those before `head` have left.
+    open: Vec<u8>,
+    head: usize,
+    /// Where the run begins that is not in `segments` yet: it is the last one.
+    sealed: usize,
+    segments: VecDeque<Segment>,
+    queued: usize,
+    limit: usize,
+}
+
+#[cfg(feature = "alloc")]
+#[derive(Debug)]
+enum Segment {
+    /// So many bytes of the open buffer.
+    Copied(usize),
+    Shared(Bytes),
+}
+
+/// A drained outbox keeps this much memory at most.
+#[cfg(feature = "alloc")]
+const KEPT: usize = 512;
+/// Sharing a smaller frame costs more than copying it.
+#[cfg(feature = "alloc")]
+const SHARE_FROM: usize = 512;
+
+impl<'s> Outbox<'s> {
+    /// An outbox over a slice that the caller lends: its length is the limit, nothing is allocated.
+    pub fn new(storage: &'s mut [u8]) -> Self {
+        Self { storage: Storage::Borrowed { bytes: storage, head: 0, tail: 0 }, sent: 0, finished: false }
+    }
+
+    // --- the machine's side ---
+
+    /// How many bytes can be claimed now.
+    #[inline]
+    #[must_use]
+    pub fn room(&self) -> usize {
+        match &self.storage {
+            Storage::Borrowed { bytes, head, tail } => bytes.len() - (tail - head),
+            #[cfg(feature = "alloc")]
+            Storage::Owned(queue) => queue.limit.saturating_sub(queue.queued),
+        }
+    }
+
+    /// The most bytes that it can hold.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        match &self.storage {
+            Storage::Borrowed { bytes, .. } => bytes.len(),
+            #[cfg(feature = "alloc")]
+            Storage::Owned(queue) => queue.limit,
+        }
+    }
+
+    /// `n` bytes to write into, behind what waits already: all of them or none. Their content is arbitrary, so
+    /// write every one.
+    ///
+    /// # Errors
+    /// [`Full`] when there is less room.
+    #[inline]
+    pub fn claim(&mut self, n: usize) -> Result<&mut [u8], Full> {
+        if n > self.room() {
+            return Err(Full { needed: n });
+        }
+        match &mut self.storage {
+            Storage::Borrowed { bytes, head, tail } => {
+                if bytes.len() - *tail < n {
+                    bytes.copy_within(*head..*tail, 0);
+                    (*head, *tail) = (0, *tail - *head);
+                }
+                let start = *tail;
+                *tail += n;
+                bytes.get_mut(start..start + n).ok_or(Full { needed: n })
+            }
+            #[cfg(feature = "alloc")]
+            Storage::Owned(queue) => {
+                let start = queue.make_room(n);
+                queue.open.resize(start + n, 0);
+                queue.open.get_mut(start..).ok_or(Full { needed: n })
+            }
+        }
+    }
+
+    /// Gives the last `n` claimed bytes back: a writer that could only bound its length claims the bound.
+    pub fn unclaim(&mut self, n: usize) {
+        match &mut self.storage {
+            Storage::Borrowed { head, tail, .. } => *tail = (*tail).saturating_sub(n).max(*head),
+            #[cfg(feature = "alloc")]
+            Storage::Owned(queue) => {
+                let n = n.min(queue.open.len() - queue.sealed.max(queue.head));
+                queue.open.truncate(queue.open.len() - n);
+                queue.queued -= n;
+            }
+        }
+    }
+
+    /// Writes `parts` one behind the other: all of them or none.
+    ///
+    /// # Errors
+    /// [`Full`] when there is less room.
+    #[inline]
+    pub fn put(&mut self, parts: &[&[u8]]) -> Result<(), Full> {
+        let n = parts.iter().map(|part| part.len()).sum();
+        #[cfg(feature = "alloc")]
+        if let Storage::Owned(queue) = &mut self.storage {
+            if n > queue.limit.saturating_sub(queue.queued) {
+                return Err(Full { needed: n });
+            }
+            queue.make_room(n);
+            parts.iter().for_each(|part| queue.open.extend_from_slice(part));
+            return Ok(());
+        }
+        let mut room = self.claim(n)?;
+        for part in parts {
+            let (now, later) = room.split_at_mut(part.len().min(room.len()));
+            now.copy_from_slice(part);
+            room = later;
+        }
+        Ok(())
+    }
+
+    /// Nothing more will be written: after the last byte, the driver shuts its write side down.
+    pub fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    // --- the driver's side ---
+
+    /// The bytes to send next; empty when nothing waits. More may follow behind them ([`chunks`](Self::chunks)).
+    #[must_use]
+    pub fn chunk(&self) -> &[u8] {
+        self.chunks().next().unwrap_or_default()
+    }
+
+    /// All the bytes that wait, in order and in as few slices as possible, for vectored writes. No slice is
+    /// empty.
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        match &self.storage {
+            Storage::Borrowed { bytes, head, tail } => Chunks {
+                rest: bytes.get(*head..*tail).unwrap_or_default(),
+                #[cfg(feature = "alloc")]
+                segments: None,
+            },
+            #[cfg(feature = "alloc")]
+            Storage::Owned(queue) => Chunks {
+                rest: queue.open.get(queue.head..).unwrap_or_default(),
+                segments: Some(queue.segments.iter()),
+            },
+        }
+    }
+
+    /// The first `n` bytes left for the peer.
+    pub fn advance(&mut self, n: usize) {
+        self.sent = self.sent.wrapping_add(n as u64);
+        match &mut self.storage {
+            Storage::Borrowed { head, tail, .. } => {
+                debug_assert!(n <= *tail - *head, "more was sent than there was");
+                *head = (*tail).min(*head + n);
+                if head == tail {
+                    (*head, *tail) = (0, 0);
+                }
+            }
+            #[cfg(feature = "alloc")]
+            Storage::Owned(queue) => queue.advance(n),
+        }
+    }
+
+    /// Whether nothing waits to be sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match &self.storage {
+            Storage::Borrowed { head, tail, .. } => head == tail,
+            #[cfg(feature = "alloc")]
+            Storage::Owned(queue) => queue.queued == 0,
+        }
+    }
+
+    /// Whether the machine has said its last byte: shut the write side down once the outbox is empty.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The bytes sent since the beginning: what tells a slow peer from a stalled one.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// The bytes of memory it holds now, shared frames not counted.
+    #[must_use]
+    pub fn allocated(&self) -> usize {
+        match &self.storage {
+            Storage::Borrowed { bytes, .. } => bytes.len(),
+            #[cfg(feature = "alloc")]
+            Storage::Owned(queue) => queue.open.capacity(),
+        }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Outbox<'static> {
+    /// An outbox that starts with no memory and grows as bytes are written; at most `limit` bytes wait in it.
+    #[must_use]
+    pub fn with_limit(limit: usize) -> Self {
+        let (open, segments) = (Vec::new(), VecDeque::new());
+        let queue = Queue { open, head: 0, sealed: 0, segments, queued: 0, limit };
+        Self { storage: Storage::Owned(queue), sent: 0, finished: false }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Outbox<'_> {
+    /// Queues bytes that many outboxes share, such as one frame of a broadcast: not copied from 512 bytes on
+    /// where the outbox grows, copied into a borrowed slice.
+    ///
+    /// # Errors
+    /// [`Full`] when there is less room; shared bytes count towards the limit like copied ones.
+    pub fn push_shared(&mut self, shared: &Bytes) -> Result<(), Full> {
+        match &mut self.storage {
+            Storage::Owned(queue) if shared.len() >= SHARE_FROM => {
+                if shared.len() > queue.limit.saturating_sub(queue.queued) {
+                    return Err(Full { needed: shared.len() });
+                }
+                let run = queue.open.len() - queue.sealed.max(queue.head);
+                if run > 0 {
+                    queue.segments.push_back(Segment::Copied(run));
+                }
+                queue.sealed = queue.open.len();
+                queue.segments.push_back(Segment::Shared(shared.clone()));
+                queue.queued += shared.len();
+                Ok(())
+            }
+            _ => self.put(&[shared]),
+        }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Queue {
+    /// Counts `n` new bytes in; returns where in the open buffer they go.
+    fn make_room(&mut self, n: usize) -> usize {
+        let waiting = self.open.len() - self.head;
+        // The bytes that have left pay for the move of those that have not.
+        if self.head >= waiting && self.open.len() + n > self.open.capacity() {
+            self.open.copy_within(self.head.., 0);
+            self.open.truncate(waiting);
+            self.sealed = self.sealed.saturating_sub(self.head);
+            self.head = 0;
+        }
+        self.queued += n;
+        self.open.len()
+    }
+
+    fn advance(&mut self, n: usize) {
+        debug_assert!(n <= self.queued, "more was sent than there was");
+        let mut left = n.min(self.queued);
+        self.queued -= left;
+        while left > 0 {
+            match self.segments.front_mut() {
+                Some(Segment::Shared(bytes)) => {
+                    let now = left.min(bytes.len());
+                    bytes::Buf::advance(bytes, now);
+                    left -= now;
+                    if bytes.is_empty() {
+                        self.segments.pop_front();
+                    }
+                }
+                Some(Segment::Copied(run)) => {
+                    let now = left.min(*run);
+                    (*run, self.head, left) = (*run - now, self.head + now, left - now);
+                    if *run == 0 {
+                        self.segments.pop_front();
+                    }
+                }
+                None => {
+                    self.head += left;
+                    left = 0;
+                }
+            }
+        }
+        if self.queued == 0 {
+            // An idle connection keeps no buffer.
+            if self.open.capacity() > KEPT {
+                self.open = Vec::new();
+            } else {
+                self.open.clear();
+            }
+            if self.segments.capacity() > 8 {
+                self.segments = VecDeque::new();
+            }
+            (self.head, self.sealed) = (0, 0);
+        }
+    }
+}
+
+struct Chunks<'a> {
+    /// The copied bytes that were not shown yet.
+    rest: &'a [u8],
+    #[cfg(feature = "alloc")]
+    segments: Option<alloc::collections::vec_deque::Iter<'a, Segment>>,
+}
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        #[cfg(feature = "alloc")]
+        match self.segments.as_mut().and_then(Iterator::next) {
+            Some(Segment::Shared(bytes)) => return Some(bytes),
+            Some(Segment::Copied(run)) => {
+                let (now, later) = self.rest.split_at(*run.min(&self.rest.len()));
+                self.rest = later;
+                return Some(now);
+            }
+            None => {}
+        }
+        let now = core::mem::take(&mut self.rest);
+        (!now.is_empty()).then_some(now)
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+
+    /// Copied and shared bytes in turn, sent in steps of every size: the same bytes in the same order.
+    #[test]
+    fn copied_and_shared_bytes_keep_their_order() {
+        let big = Bytes::from(alloc::vec![b's'; 600]);
+        for step in 1..700 {
+            let mut outbox = Outbox::with_limit(4096);
+            let (mut put, mut got) = (Vec::new(), Vec::new());
+            for n in 0..40_u8 {
+                let copied = [n; 7];
+                if outbox.room() >= 1300 {
+                    outbox.put(&[&copied]).unwrap();
+                    outbox.push_shared(&big).unwrap();
+                    outbox.claim(3).unwrap().fill(n);
+                    outbox.push_shared(&Bytes::from_static(b"small")).unwrap();
+                    outbox.claim(9).unwrap().fill(b'x');
+                    outbox.unclaim(9);
+                    put.extend_from_slice(&copied);
+                    put.extend_from_slice(&big);
+                    put.extend_from_slice(&[n; 3]);
+                    put.extend_from_slice(b"small");
+                }
+                let waiting: usize = outbox.chunks().map(<[u8]>::len).sum();
+                assert_eq!(waiting, outbox.capacity() - outbox.room());
+                let n = step.min(outbox.chunk().len());
+                got.extend_from_slice(&outbox.chunk()[..n]);
+                outbox.advance(n);
+            }
+            while !outbox.is_empty() {
+                let n = step.min(outbox.chunk().len());
+                got.extend_from_slice(&outbox.chunk()[..n]);
+                outbox.advance(n);
+            }
+            assert!(got == put, "step {step}");
+            assert!(outbox.allocated() <= KEPT && outbox.chunk().is_empty());
+            assert_eq!(outbox.sent(), put.len() as u64);
+        }
+    }
+
+    /// A stream that is never drained keeps a bounded buffer.
+    #[test]
+    fn a_buffer_that_never_empties_stays_bounded() {
+        let mut outbox = Outbox::with_limit(1000);
+        outbox.put(&[&[0; 900]]).unwrap();
+        for _ in 0..10_000 {
+            outbox.advance(50);
+            outbox.put(&[&[1; 50]]).unwrap();
+        }
+        assert!(outbox.allocated() <= 4000, "{}", outbox.allocated());
+        assert_eq!(outbox.put(&[&[0; 101]]), Err(Full { needed: 101 }));
+    }
+}

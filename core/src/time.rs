@@ -1,0 +1,57 @@
+//! Moments without a clock: the caller says what time it is.
+//!
+//! Machines never ask for the time. Whoever drives them reads its own clock and hands the value to
+//! [`advance`](crate::Machine::advance); tests and replays hand in whatever they like.
+//!
+//! ```
+//! use core::time::Duration;
+//! use stillwire::Instant;
+//!
+//! let start = Instant::since_epoch(Duration::from_secs(3));
+//! let later = start + Duration::from_millis(250);
+//! assert!(later > start);
+//! assert_eq!(later.saturating_since(start), Duration::from_millis(250));
+//! assert_eq!(start.saturating_since(later), Duration::ZERO);
+//! assert_eq!(Instant::MAX + Duration::from_secs(1), Instant::MAX); // saturates, never wraps
+//! ```
+
+use core::time::Duration;
+
+/// A moment: nanoseconds since an epoch that the caller chose (boot, start of the program, 1970).
+///
+/// Only differences mean anything, so any epoch will do as long as one connection keeps to one of them.
+/// The range is 584 years; arithmetic saturates at its ends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The epoch itself.
+    pub const EPOCH: Self = Self(0);
+    /// The last moment that can be told: 584 years after the epoch.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The moment `elapsed` after the epoch; what a driver makes of its monotonic clock.
+    #[must_use]
+    pub const fn since_epoch(elapsed: Duration) -> Self {
+        Self(nanos(elapsed))
+    }
+
+    /// The time from `earlier` to this moment, or zero when `earlier` is later.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl core::ops::Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, after: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(after)))
+    }
+}
+
+const fn nanos(duration: Duration) -> u64 {
+    let nanos = duration.as_nanos();
+    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
+}
