@@ -28,13 +28,16 @@ pub enum SendError {
     /// The connection is not open yet, or it is closing or closed.
     #[error("the connection is not open")]
     NotOpen,
-    /// The message can never be sent here: above a limit that was agreed on, or of a kind that this protocol
-    /// cannot carry.
+    /// The message can never be sent here: it is above a limit that was configured or agreed on.
     #[error("the message is larger than {limit} bytes, the most that can be sent here")]
     TooLarge {
-        /// The most bytes of payload; zero for a kind of message that this protocol cannot carry.
+        /// The most bytes of payload.
         limit: usize,
     },
+    /// This protocol cannot carry what was to be sent: binary over an event stream, a close code that may not be
+    /// sent, a field with a line break in it.
+    #[error("this protocol cannot carry that")]
+    Unsuitable,
     /// The outbox lacks room: send some of it, then try again.
     #[error(transparent)]
     Full(#[from] Full),
