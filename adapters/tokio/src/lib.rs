@@ -1,1 +1,8 @@
-//! (being built)
+//! stillwire on tokio.
+pub mod clock;
+mod connection;
+mod error;
+mod timer;
+
+pub use connection::Connection;
+pub use error::Error;
