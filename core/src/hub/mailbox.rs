@@ -79,15 +79,7 @@ impl<T> Mailbox<T> {
     /// An empty mailbox.
     #[must_use]
     pub const fn new(bounds: Bounds, slow: Slow) -> Self {
-        Self {
-            queue: VecDeque::new(),
-            bytes: 0,
-            bounds,
-            slow,
-            dismissed: None,
-            closed: false,
-            dropped: 0,
-        }
+        Self { queue: VecDeque::new(), bytes: 0, bounds, slow, dismissed: None, closed: false, dropped: 0 }
     }
 
     /// Puts a message of `len` bytes behind the others, if it may.

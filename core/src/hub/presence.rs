@@ -140,7 +140,8 @@ impl Presence {
                 return Err(EnterError::TooManyConnections { limit: limits.connections });
             }
             entry.connections += 1;
-            let name = self.people.get_key_value(user).map_or_else(|| Arc::from(user), |(name, _)| name.clone());
+            let name =
+                self.people.get_key_value(user).map_or_else(|| Arc::from(user), |(name, _)| name.clone());
             self.connections.insert(connection, name);
             return Ok(Entered::Again);
         }
