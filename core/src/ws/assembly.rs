@@ -70,10 +70,10 @@ fn cut_character(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests {
     use super::*;
-    use std::vec::Vec;
+    use alloc::vec::Vec;
 
     fn verdict(bytes: &[u8]) -> Result<usize, Error> {
         match core::str::from_utf8(bytes) {

@@ -40,7 +40,7 @@ pub(super) fn cut(reason: &str) -> &str {
     reason.get(..end).unwrap_or_default()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests {
     use super::*;
 
@@ -51,7 +51,7 @@ mod tests {
         for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
             assert_eq!(parse(&code.to_be_bytes()), Err(Error::CloseCode), "{code}");
         }
-        for code in [1000, 1001, 1002, 1003, 1007, 1011, 1012, 1014, 3000, 3999, 4000, 4999] {
+        for code in [1000_u16, 1001, 1002, 1003, 1007, 1011, 1012, 1014, 3000, 3999, 4000, 4999] {
             assert_eq!(parse(&code.to_be_bytes()), Ok(code));
         }
     }

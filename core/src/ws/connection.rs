@@ -282,7 +282,7 @@ impl Connection {
         message.fragments = message.fragments.saturating_add(1);
         // What comes after our close frame is dropped, so its size does not matter.
         let left = if self.is_open() {
-            if message.fragments > self.config.max_fragments {
+            if message.fragments > self.config.max_fragments.max(1) {
                 return Err(Error::TooManyFragments { limit: self.config.max_fragments });
             }
             let too_large = Error::TooLarge { limit: self.limit };

@@ -117,7 +117,7 @@ impl Header {
             },
             short => (u64::from(short), rest),
         };
-        if (short == 126 && len < 126) || (short == 127 && (len < 1 << 16 || len >= 1 << 63)) {
+        if (short == 126 && len < 126) || (short == 127 && !(1 << 16..1 << 63).contains(&len)) {
             return Err(Error::Length);
         }
         let key = match (masked, rest.first_chunk::<4>()) {

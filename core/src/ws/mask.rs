@@ -113,10 +113,10 @@ fn copy_xor_long(key: [u8; 4], from: &[u8], to: &mut [u8]) {
     copy_xor(key, from, to);
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests {
     use super::*;
-    use std::vec::Vec;
+    use alloc::vec::Vec;
 
     const KEY: [u8; 4] = [0x12, 0xab, 0x00, 0xff];
 
@@ -136,11 +136,11 @@ mod tests {
             let mut in_place = bytes.clone();
             apply_mask(KEY, &mut in_place);
             assert_eq!(in_place, masked, "in place, {n}");
-            let mut copied = std::vec![0; n];
+            let mut copied = alloc::vec![0; n];
             copy_masked(KEY, &bytes, &mut copied);
             assert_eq!(copied, masked, "copied, {n}");
             for gap in [0, 1, 7, 300] {
-                let mut moved = std::vec![9; 3 + gap];
+                let mut moved = alloc::vec![9; 3 + gap];
                 moved.extend_from_slice(&bytes);
                 unmask_to(KEY, &mut moved, 3 + gap..3 + gap + n, 3);
                 assert_eq!(&moved[3..3 + n], masked, "moved by {gap}, {n}");
