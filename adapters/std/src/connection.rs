@@ -21,16 +21,13 @@ pub struct Connection<'s, M: Machine, S = TcpStream> {
     pub(crate) socket: S,
     reading: Timeout,
     writing: Timeout,
-    over: bool,
+    pub(crate) over: bool,
 }
 
 impl<'s, M: Machine, S: Socket> Connection<'s, M, S> {
     /// A connection of `machine` over `socket`, which must be in blocking mode.
     pub fn new(socket: S, machine: M, inbox: Inbox<'s>, outbox: Outbox<'s>) -> Self {
-        Self::over(socket, Link::new(machine, inbox, outbox))
-    }
-
-    fn over(socket: S, link: Link<'s, M>) -> Self {
+        let link = Link::new(machine, inbox, outbox);
         Self { link, socket, reading: Timeout::default(), writing: Timeout::default(), over: false }
     }
 
@@ -46,24 +43,28 @@ impl<'s, M: Machine, S: Socket> Connection<'s, M, S> {
     pub fn next(&mut self) -> Result<Option<(M::Event<'_>, Reply<'_, 's, M>)>, Error<M::Error>> {
         while !self.over {
             let now = now();
-            match self.link.want(now).map_err(Error::Protocol)? {
+            let done = match self.link.want(now).map_err(Error::Protocol)? {
                 Want::Deliver => return Ok(self.link.turn()),
-                Want::Write { until } => self.write(until, now).inspect_err(|_| self.over = true)?,
-                Want::Read { until } => self.read(until, now)?,
-                Want::Wait { until: Some(until) } => std::thread::sleep(until.saturating_since(now)),
+                Want::Write { until } => self.write(until, now),
+                Want::Read { until } => self.read(until, now),
+                Want::Wait { until: Some(until) } => {
+                    std::thread::sleep(until.saturating_since(now));
+                    Ok(())
+                }
                 Want::Wait { until: None } => return Err(io::Error::from(ErrorKind::Deadlock).into()),
                 Want::Finish => {
-                    // A peer that has reset the connection is told nothing more.
+                    // To a peer that has reset the connection there is nothing more to say.
                     let _ = self.socket.shutdown(Shutdown::Write);
                     self.link.shut();
+                    Ok(())
                 }
+                Want::Close if !self.link.outbox.is_empty() => Err(stalled()),
                 Want::Close => {
                     self.over = true;
-                    if !self.link.outbox.is_empty() {
-                        return Err(stalled().into());
-                    }
+                    Ok(())
                 }
-            }
+            };
+            self.checked(done)?;
         }
         Ok(None)
     }
@@ -72,7 +73,7 @@ impl<'s, M: Machine, S: Socket> Connection<'s, M, S> {
         if let Some(timeout) = self.reading.change(until, now) {
             self.socket.set_read_timeout(timeout)?;
         }
-        match moved(self.socket.read(self.link.inbox.spare())).inspect_err(|_| self.over = true)? {
+        match moved(self.socket.read(self.link.inbox.spare()))? {
             None => {}
             Some(0) => self.link.inbox.finish(),
             Some(n) => self.link.inbox.filled(n),
@@ -88,12 +89,18 @@ impl<'s, M: Machine, S: Socket> Connection<'s, M, S> {
         for (slice, chunk) in slices.iter_mut().zip(self.link.outbox.chunks()) {
             (*slice, n) = (IoSlice::new(chunk), n + 1);
         }
-        let written = self.socket.write(slices.get(..n).unwrap_or_default());
-        match moved(written).inspect_err(|_| self.over = true)? {
-            None => Ok(()),
-            Some(0) => Err(ErrorKind::WriteZero.into()).inspect_err(|_| self.over = true),
-            Some(n) => Ok(self.link.outbox.advance(n)),
+        match moved(self.socket.write(slices.get(..n).unwrap_or_default()))? {
+            None => {}
+            Some(0) => return Err(ErrorKind::WriteZero.into()),
+            Some(n) => self.link.outbox.advance(n),
         }
+        Ok(())
+    }
+
+    /// A socket that failed is used no more.
+    fn checked(&mut self, result: io::Result<()>) -> io::Result<()> {
+        self.over |= result.is_err();
+        result
     }
 
     /// Writes all that waits in the outbox, and nothing else: no event, no reading.
@@ -102,16 +109,18 @@ impl<'s, M: Machine, S: Socket> Connection<'s, M, S> {
     /// The socket's, and [`TimedOut`](io::ErrorKind::TimedOut) when the peer took nothing for
     /// [`Link::stall`](stillwire::Link::stall).
     pub fn flush(&mut self) -> io::Result<()> {
-        while !self.over {
-            let now = now();
-            match self.link.stall_deadline(now) {
-                None => return Ok(()),
-                Some(until) if now >= until => break,
-                until => self.write(until, now)?,
+        while !self.link.outbox.is_empty() {
+            if self.over {
+                return Err(ErrorKind::NotConnected.into());
             }
+            let now = now();
+            let done = match self.link.stall_deadline(now) {
+                Some(until) if now >= until => Err(stalled()),
+                until => self.write(until, now),
+            };
+            self.checked(done)?;
         }
-        self.over = true;
-        Err(stalled())
+        Ok(())
     }
 
     /// Drives the connection to its end and ignores what the peer still says: what to do after a closing command,

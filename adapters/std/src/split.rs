@@ -109,12 +109,17 @@ where
     /// Replies of the machine itself (pongs, the close frame) need room in the outbox while the application writes:
     /// a command waits until the outbox is half empty. Messages should be smaller than half of the outbox.
     pub fn split(self) -> (Reader<'s, M, S>, Writer<'s, M, S>) {
-        let (socket, mut link, over) = self.take_apart();
+        let Self { socket, mut link, over, .. } = self;
         // Answers go through a writer, which waits for room itself.
         link.headroom = 0;
         let inbox = core::mem::replace(&mut link.inbox, Inbox::new(&mut []));
-        let state =
-            State { link, hand: Hand::Nobody, timeout: Timeout::default(), waiting: 0, end: over.then_some(End::Closed) };
+        let state = State {
+            link,
+            hand: Hand::Nobody,
+            timeout: Timeout::default(),
+            waiting: 0,
+            end: over.then_some(End::Closed),
+        };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), socket });
         let writer = Writer { shared: shared.clone() };
         (Reader { shared, inbox, timeout: Timeout::default(), over }, writer)
@@ -267,12 +272,18 @@ where
             if empty || room >= needed {
                 match command(machine, outbox) {
                     // With that much room it was refused: it wants all there is.
-                    Err(SendError::Full(full)) if !empty => needed = if full.needed > room { full.needed } else { capacity },
+                    Err(SendError::Full(full)) if !empty => {
+                        needed = if full.needed > room { full.needed } else { capacity }
+                    }
                     Err(error) => return Err(error.into()),
                     Ok(value) => return shared.drain(state).map(|()| value),
                 }
             }
-            state = if state.hand == Hand::Nobody { shared.write_patiently(state) } else { shared.wait(state, None) };
+            state = if state.hand == Hand::Nobody {
+                shared.write_patiently(state)
+            } else {
+                shared.wait(state, None)
+            };
         }
     }
 
@@ -399,20 +410,20 @@ where
         now: Instant,
     ) -> Guard<'a, 's, M> {
         // A copy, because commands append to the outbox meanwhile.
-        let (mut portion, mut n) = ([0; PORTION], 0);
-        for chunk in state.link.outbox.chunks() {
-            let Some(room) = portion.get_mut(n..).filter(|room| !room.is_empty()) else { break };
-            let (from, to) = (chunk.iter(), room.iter_mut());
-            n += to.zip(from).map(|(to, from)| *to = *from).count();
+        let outbox = &state.link.outbox;
+        let size = PORTION.min(outbox.capacity() - outbox.room());
+        let mut portion = Vec::with_capacity(size);
+        for chunk in outbox.chunks() {
+            let left = chunk.len().min(size - portion.len());
+            portion.extend_from_slice(chunk.get(..left).unwrap_or_default());
         }
-        let bytes = IoSlice::new(portion.get(..n).unwrap_or_default());
         let timeout = state.timeout.change(Some(until), now);
         state.hand = hand;
         drop(state);
 
         let mut socket = &self.socket;
         let result = timeout.map_or(Ok(()), |timeout| socket.set_write_timeout(timeout));
-        let result = result.and_then(|()| moved(socket.write(&[bytes])));
+        let result = result.and_then(|()| moved(socket.write(&[IoSlice::new(&portion)])));
 
         let mut state = self.lock();
         state.hand = Hand::Nobody;
@@ -440,16 +451,15 @@ where
     }
 
     /// Writes until the outbox is empty, unless another writer is doing it.
-    fn drain(&self, mut state: Guard<'_, 's, M>) -> Result<(), WriteError> {
+    fn drain<'a>(&'a self, mut state: Guard<'a, 's, M>) -> Result<(), WriteError> {
         self.tell(&state);
         // The lock is held from one portion to the next look at the outbox: what is appended meanwhile is seen.
-        while !state.link.outbox.is_empty() && state.hand != Hand::Writer {
-            state.check_io()?;
+        while state.end.is_none() && !state.link.outbox.is_empty() && state.hand != Hand::Writer {
             state = match state.hand {
                 Hand::Reader => self.wait(state, None),
                 _ => self.write_patiently(state),
             };
         }
-        Ok(())
+        Ok(state.check_io()?)
     }
 }
