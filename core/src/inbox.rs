@@ -291,16 +291,6 @@ impl<'s> Inbox<'s> {
         self.finished
     }
 
-    /// Counts `n` bytes as searched: for a search that stops early, where [`scan`](Self::scan) would count too much.
-    #[inline]
-    #[allow(dead_code)]
-    pub(crate) fn count_scanned(&mut self, _n: usize) {
-        #[cfg(feature = "count-work")]
-        {
-            self.work.scanned += _n as u64;
-        }
-    }
-
     /// Counts `n` bytes as moved in place.
     #[inline]
     pub(crate) fn count_moved(&mut self, _n: usize) {

@@ -156,33 +156,49 @@ impl Draft {
         self.end += 1;
     }
 
-    /// The block is complete: brings data together that has other values in between. A few moves of the block, once.
+    /// The block is complete: brings data together that has other values in between. Each byte is moved twice at most.
     pub(super) fn assemble(&mut self, inbox: &mut Inbox<'_>) {
         let (Some(data), true) = (&mut self.data, self.split) else { return };
-        inbox.count_moved(3 * (self.end - self.start));
-        inbox.count_scanned(self.end - self.start);
-        let Some(block) = inbox.unread_mut().get_mut(..self.end) else { return };
-        // The values that count go to the front, the first one first: the other one keeps its place until its turn.
-        let mut front = self.start;
-        let mut values = [Some(&mut self.event), self.id.as_mut()];
-        values.sort_unstable_by_key(|value| value.as_ref().map_or(usize::MAX, |value| value.start));
-        for value in values.into_iter().flatten().filter(|value| !value.is_empty()) {
-            if let Some(before) = block.get_mut(front..value.end) {
-                before.rotate_right(value.len());
+        let mut none = 0..0;
+        let (mut first, mut second) = (&mut self.event, self.id.as_mut().unwrap_or(&mut none));
+        for value in [&mut *first, &mut *second] {
+            if value.start == value.end {
+                *value = self.start..self.start; // nothing to move, wherever it was
             }
-            *value = front..front + value.len();
-            front = value.end;
         }
-        // Then the data; what else was there is passed over.
-        let (start, mut end, mut at) = (front, front, front);
-        while let Some(len) = memchr::memchr2(b'\n', b'\r', block.get(at..).unwrap_or_default()) {
-            if block.get(at + len) == Some(&b'\n') {
-                block.copy_within(at..at + len + 1, end);
-                end += len + 1;
+        if first.start > second.start {
+            core::mem::swap(&mut first, &mut second);
+        }
+        let Some(block) = inbox.unread_mut().get_mut(..self.end) else { return };
+        // The values that count go to the front: the second one behind the first, then both.
+        let mut moved = 0;
+        for (range, value) in [
+            (first.end..second.end, second.len()),
+            (self.start..first.end + second.len(), first.len() + second.len()),
+        ] {
+            if let Some(turned) = block.get_mut(range).filter(|_| value > 0) {
+                turned.rotate_right(value);
+                moved += turned.len();
             }
-            at += len + 1;
+        }
+        *first = self.start..self.start + first.len();
+        *second = first.end..first.end + second.len();
+        // Then the data; what else was there is passed over.
+        let start = second.end;
+        let (mut end, mut at) = (start, start);
+        while let Some(len) = memchr::memchr2(b'\n', b'\r', block.get(at..).unwrap_or_default()) {
+            let next = at + len + 1;
+            if block.get(next - 1) == Some(&b'\n') {
+                if at > end {
+                    block.copy_within(at..next, end);
+                    moved += next - at;
+                }
+                end += next - at;
+            }
+            at = next;
         }
         *data = start..end.saturating_sub(1).max(start);
+        inbox.count_moved(moved);
     }
 
     /// Moves the block down to `to`.

@@ -12,7 +12,7 @@ use super::{
     field::{Field, MARK, Place},
     utf8,
 };
-use crate::{Inbox, Instant, Machine, Outbox, Progress, SendError, Text};
+use crate::{Inbox, Instant, Machine, Outbox, Progress, SendError, Text, text::is_utf8};
 
 /// Parses the body of one `text/event-stream` response. It writes nothing and has no deadline.
 ///
@@ -171,11 +171,9 @@ impl Stream {
                 Place::Value(Field::Retry) => self.digit(byte),
                 Place::Value(field) => self.value(field, inbox)?,
                 Place::Ignored => {
-                    let rest = inbox.unread().get(self.raw..).unwrap_or_default();
-                    let (len, end) = line(rest);
-                    inbox.count_scanned(len);
-                    self.raw += len;
-                    if let Some(byte) = end {
+                    let end = inbox.search(self.raw, line_end);
+                    self.raw = end.unwrap_or(inbox.unread().len());
+                    if let (Some(_), Some(&byte)) = (end, inbox.unread().get(self.raw)) {
                         self.end_line(byte);
                     }
                 }
@@ -187,29 +185,25 @@ impl Stream {
     /// The fast path, at the beginning of a block: `data:`, one line, an empty line. It is shown where it lies.
     #[inline]
     fn whole(&mut self, inbox: &mut Inbox<'_>) -> bool {
-        let limit = self.max_event(inbox);
-        let rest = inbox.unread().get(self.raw..).unwrap_or_default();
-        let (after, value) = match rest {
-            [b'd', b'a', b't', b'a', b':', b' ', value @ ..] => (6, value),
-            [b'd', b'a', b't', b'a', b':', value @ ..] => (5, value),
+        let start = match inbox.unread().get(self.raw..).unwrap_or_default() {
+            [b'd', b'a', b't', b'a', b':', b' ', ..] => self.raw + 6,
+            [b'd', b'a', b't', b'a', b':', ..] => self.raw + 5,
             _ => return false,
         };
-        let (len, _) = line(value);
-        let (data, rest) = value.split_at_checked(len).unwrap_or_default();
-        let ends = match rest {
+        let Some(end) = inbox.search(start, line_end) else { return false };
+        let ends = match inbox.unread().get(end..).unwrap_or_default() {
             [b'\n', b'\n', ..] => 2,
             [b'\r', b'\n', b'\r', b'\n', ..] => 4,
-            _ => 0,
+            _ => return false,
         };
-        let shown = ends > 0 && len <= limit && crate::text::is_utf8(data);
-        inbox.count_scanned(len);
-        if shown {
-            let start = self.raw + after;
-            self.draft = Some(Draft::of_data(start..start + len));
-            self.raw = start + len + ends;
-            self.shown = true;
+        let data = inbox.unread().get(start..end).unwrap_or_default();
+        if data.len() > self.max_event(inbox) || !is_utf8(data) {
+            return false;
         }
-        shown
+        self.draft = Some(Draft::of_data(start..end));
+        self.raw = end + ends;
+        self.shown = true;
+        true
     }
 
     /// The rest of a name, or as much of it as is there.
@@ -265,14 +259,11 @@ impl Stream {
             draft = Draft::new(self.raw);
         }
         let begun = self.raw + self.partial;
-        let rest = inbox.unread().get(begun..).unwrap_or_default();
         let stop = match field {
-            Field::Id => memchr3(b'\n', b'\r', 0, rest),
-            _ => memchr2(b'\n', b'\r', rest),
+            Field::Id => inbox.search(begun, |rest| memchr3(b'\n', b'\r', 0, rest)),
+            _ => inbox.search(begun, line_end),
         };
-        let stop = stop.map(|len| begun + len);
         let mut end = stop.unwrap_or(inbox.unread().len());
-        inbox.count_scanned(end - begun);
         self.partial = 0;
         if stop.is_none() {
             self.partial = utf8::incomplete(inbox.unread().get(self.raw..end).unwrap_or_default());
@@ -434,7 +425,11 @@ impl Machine for Stream {
     fn event<'i>(&self, inbox: &'i Inbox<'_>) -> Option<Event<'i>> {
         let draft = self.draft.as_ref().filter(|_| self.shown)?;
         Some(Event {
-            event: if draft.event.is_empty() { Text::from("message") } else { text(inbox, draft.event.clone()) },
+            event: if draft.event.is_empty() {
+                Text::from("message")
+            } else {
+                text(inbox, draft.event.clone())
+            },
             data: text(inbox, draft.data.clone()?),
             last_event_id: self.last_event_id(inbox),
         })
@@ -456,13 +451,10 @@ impl Machine for Stream {
     }
 }
 
-/// The length of the line at the beginning of `bytes`, and the byte that ends it if that is there.
+/// Where the line ends: CR, LF or CR LF.
 #[inline]
-fn line(bytes: &[u8]) -> (usize, Option<u8>) {
-    match memchr2(b'\n', b'\r', bytes) {
-        Some(len) => (len, bytes.get(len).copied()),
-        None => (bytes.len(), None),
-    }
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    memchr2(b'\n', b'\r', bytes)
 }
 
 #[inline]

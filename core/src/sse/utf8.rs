@@ -52,7 +52,8 @@ mod tests {
     /// Every string of up to four bytes out of the ones that UTF-8 cares for, against the standard library.
     #[test]
     fn decodes_as_the_standard_library_does() {
-        let alphabet = [b'x', 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xe0, 0xe2, 0xed, 0xf0, 0xf4, 0xf5];
+        let alphabet =
+            [b'x', 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xe0, 0xe2, 0xed, 0xf0, 0xf4, 0xf5];
         let mut strings: Vec<Vec<u8>> = vec![vec![]];
         for _ in 0..4 {
             let longer = strings.iter().flat_map(|s| alphabet.map(|byte| [s.as_slice(), &[byte]].concat()));
