@@ -130,7 +130,7 @@ fn slow_reader<S: Subject>(input: &[u8], cuts: &[usize], capacity: usize) -> Tes
         }
         outcome(stage)
     };
-    let (slow, fast) = (run(1024, 7), run(1024, usize::MAX));
+    let (slow, fast) = (run(S::SLOW_OUTBOX, 7), run(S::SLOW_OUTBOX, usize::MAX));
     prop_assert_eq!(slow.log, fast.log);
     prop_assert_eq!(slow.written, fast.written);
     prop_assert_eq!(slow.end, fast.end);

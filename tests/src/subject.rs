@@ -13,6 +13,8 @@ pub trait Subject: 'static {
     const INBOXES: &'static [usize] = &[512, 4096];
     /// The law of work: bytes scanned and moved are at most this many for each byte received.
     const WORK: u64 = 4;
+    /// The outbox of the law of slow readers: room for the largest reply, and little more.
+    const SLOW_OUTBOX: usize = 256;
     /// What is tested.
     type Machine: Machine;
 

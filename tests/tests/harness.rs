@@ -103,7 +103,7 @@ impl<const FAULT: u8> Subject for Lines<FAULT> {
         Seen::Whole(String::from_utf8_lossy(event).into_owned())
     }
     fn input() -> BoxedStrategy<Vec<u8>> {
-        prop_oneof![9 => "([a-z]{0,20}\n){0,10}", 1 => "[a-z\n]{0,99}", 1 => "(quit|[a-z]{0,9}\n){0,9}"]
+        prop_oneof![9 => "([a-z]{0,20}\n){0,40}", 1 => "[a-z\n]{0,99}", 1 => "(quit|[a-z]{0,9}\n){0,9}"]
             .prop_map(String::into_bytes)
             .boxed()
     }

@@ -87,10 +87,7 @@ impl Draft {
         if piece.len() > most {
             return None;
         }
-        if piece.start > self.end {
-            inbox.unread_mut().copy_within(piece.clone(), self.end);
-            inbox.count_moved(piece.len());
-        }
+        inbox.move_down(piece.clone(), self.end);
         self.end += piece.len();
         Some(piece.end)
     }
@@ -207,8 +204,7 @@ impl Draft {
         if by == 0 {
             return;
         }
-        inbox.unread_mut().copy_within(self.start..self.end, to);
-        inbox.count_moved(self.len());
+        inbox.move_down(self.start..self.end, to);
         self.shift_down(by);
     }
 
