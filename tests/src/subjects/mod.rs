@@ -6,7 +6,11 @@ pub mod sse;
 #[macro_export]
 macro_rules! each_subject {
     ($do:ident) => {
-        $do! { sse_stream: $crate::subjects::sse::Stream }
+        $do! {
+            sse_stream: $crate::subjects::sse::Stream,
+            sse_resync: $crate::subjects::sse::Resync,
+            sse_feed: $crate::subjects::sse::Feed,
+        }
     };
 }
 
