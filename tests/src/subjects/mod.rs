@@ -1,10 +1,16 @@
 //! The list of subjects: a line in `each_subject!` puts a machine into every law and gives it transcripts.
 
+pub mod sse;
+
 /// Calls `$do!` with the list: a name for tests, and the subject.
 #[macro_export]
 macro_rules! each_subject {
     ($do:ident) => {
-        $do! {}
+        $do! {
+            sse_stream: $crate::subjects::sse::Stream,
+            sse_resync: $crate::subjects::sse::Resync,
+            sse_feed: $crate::subjects::sse::Feed,
+        }
     };
 }
 
