@@ -1,10 +1,14 @@
 //! The list of subjects: a line in `each_subject!` puts a machine into every law and gives it transcripts.
 
+pub mod polling;
+
 /// Calls `$do!` with the list: a name for tests, and the subject.
 #[macro_export]
 macro_rules! each_subject {
     ($do:ident) => {
-        $do! {}
+        $do! {
+            polling_connection: $crate::subjects::polling::Both,
+        }
     };
 }
 
