@@ -15,7 +15,7 @@ use crate::{Full, Inbox, Incoming, Instant, Kind, Machine, Outbox, Progress, Sen
 /// [`Client`](super::Client), which contains it.
 ///
 /// An outbox holds records until the other end has acknowledged them, in the worst case. It must have room for the
-/// largest message, and it always keeps 37 bytes for the close record.
+/// largest message, and it always keeps 38 bytes for the close record.
 #[derive(Debug)]
 pub struct Connection {
     max_line: usize,
@@ -142,10 +142,11 @@ impl Connection {
     fn receive(&mut self, inbox: &mut Inbox<'_>) -> Result<Option<Content>, Error> {
         let limit = self.max_line.min(inbox.capacity());
         let from = self.searched;
-        let Some(end) = memchr::memchr(b'\n', inbox.scan(from)).map(|at| from + at + 1) else {
+        let Some(end) = inbox.search(from, |bytes| memchr::memchr(b'\n', bytes)) else {
             self.searched = inbox.unread().len();
             return if self.searched >= limit { Err(Error::TooLarge { limit }) } else { Ok(None) };
         };
+        let end = end + 1;
         self.searched = 0;
         if end > limit {
             return Err(Error::TooLarge { limit });

@@ -109,7 +109,7 @@ impl<'s> Session<'s> {
     /// A session over two pipes: `up` from the client to the owner, `down` to the client.
     ///
     /// The up pipe must hold any legal body: [`Config::max_bytes`] is lowered until `up` holds it with `max_messages`
-    /// and 37 bytes more, and until `down` holds the largest record.
+    /// and 38 bytes more, and until `down` holds the largest record.
     #[must_use]
     pub fn over(sid: Sid, config: &Config, up: Inbox<'s>, down: Inbox<'s>, now: Instant) -> Self {
         let mut config = config.clone();

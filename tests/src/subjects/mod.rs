@@ -1,15 +1,23 @@
 //! The list of subjects: a line in `each_subject!` puts a machine into every law and gives it transcripts.
 
+<<<<<<< HEAD
 pub mod sse;
+=======
+pub mod polling;
+>>>>>>> polling
 
 /// Calls `$do!` with the list: a name for tests, and the subject.
 #[macro_export]
 macro_rules! each_subject {
     ($do:ident) => {
         $do! {
+<<<<<<< HEAD
             sse_stream: $crate::subjects::sse::Stream,
             sse_resync: $crate::subjects::sse::Resync,
             sse_feed: $crate::subjects::sse::Feed,
+=======
+            polling_connection: $crate::subjects::polling::Both,
+>>>>>>> polling
         }
     };
 }
