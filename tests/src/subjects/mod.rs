@@ -1,10 +1,14 @@
 //! The list of subjects: a line in `each_subject!` puts a machine into every law and gives it transcripts.
 
 <<<<<<< HEAD
+<<<<<<< HEAD
 pub mod sse;
 =======
 pub mod polling;
 >>>>>>> polling
+=======
+pub mod http;
+>>>>>>> http
 
 /// Calls `$do!` with the list: a name for tests, and the subject.
 #[macro_export]
@@ -12,12 +16,17 @@ macro_rules! each_subject {
     ($do:ident) => {
         $do! {
 <<<<<<< HEAD
+<<<<<<< HEAD
             sse_stream: $crate::subjects::sse::Stream,
             sse_resync: $crate::subjects::sse::Resync,
             sse_feed: $crate::subjects::sse::Feed,
 =======
             polling_connection: $crate::subjects::polling::Both,
 >>>>>>> polling
+=======
+            http_exchange: $crate::subjects::http::OfExchange,
+            http_fetch: $crate::subjects::http::OfFetch,
+>>>>>>> http
         }
     };
 }
