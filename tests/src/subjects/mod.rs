@@ -2,6 +2,7 @@
 
 <<<<<<< HEAD
 <<<<<<< HEAD
+<<<<<<< HEAD
 pub mod sse;
 =======
 pub mod polling;
@@ -9,12 +10,16 @@ pub mod polling;
 =======
 pub mod http;
 >>>>>>> http
+=======
+pub mod ws;
+>>>>>>> ws
 
 /// Calls `$do!` with the list: a name for tests, and the subject.
 #[macro_export]
 macro_rules! each_subject {
     ($do:ident) => {
         $do! {
+<<<<<<< HEAD
 <<<<<<< HEAD
 <<<<<<< HEAD
             sse_stream: $crate::subjects::sse::Stream,
@@ -27,6 +32,10 @@ macro_rules! each_subject {
             http_exchange: $crate::subjects::http::OfExchange,
             http_fetch: $crate::subjects::http::OfFetch,
 >>>>>>> http
+=======
+            ws_server: $crate::subjects::ws::Server,
+            ws_client: $crate::subjects::ws::Client,
+>>>>>>> ws
         }
     };
 }
