@@ -213,6 +213,18 @@ impl<'s> Inbox<'s> {
         found.map(|at| from + at)
     }
 
+    /// Where the first `byte` lies at or after `from`. Only the bytes up to it are looked at, and counted as work.
+    #[inline]
+    pub fn find(&mut self, byte: u8, from: usize) -> Option<usize> {
+        let bytes = self.unread().get(from..)?;
+        let found = memchr::memchr(byte, bytes);
+        #[cfg(feature = "count-work")]
+        {
+            self.work.scanned += found.map_or(bytes.len(), |at| at + 1) as u64;
+        }
+        found.map(|at| from + at)
+    }
+
     /// Uses up the first `n` unread bytes (all of them when there are fewer).
     #[inline]
     pub fn consume(&mut self, n: usize) {
@@ -228,6 +240,16 @@ impl<'s> Inbox<'s> {
             self.unread_mut().copy_within(gap.end..len, gap.start);
             self.tail -= gap.len();
             self.count_moved(len - gap.end);
+        }
+    }
+
+    /// Moves a few bytes forward, to `to`, over ones that are not needed any more. What lies behind stays where
+    /// it is: [`close_gap`](Self::close_gap) ends the gap when there are many such moves behind it.
+    #[inline]
+    pub fn move_down(&mut self, from: Range<usize>, to: usize) {
+        if to < from.start && from.start < from.end && from.end <= self.tail - self.head {
+            self.count_moved(from.len());
+            self.unread_mut().copy_within(from, to);
         }
     }
 

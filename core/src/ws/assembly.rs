@@ -90,7 +90,7 @@ mod tests {
             0xf4, 0xf5, 0xff,
         ];
         let n = TELLING.len();
-        for len in 0..=5 {
+        for len in 0..=4 {
             for number in 0..n.pow(len) {
                 let bytes: Vec<u8> = (0..len).map(|i| TELLING[number / n.pow(i) % n]).collect();
                 assert_eq!(whole_characters(&bytes), verdict(&bytes), "{bytes:x?}");

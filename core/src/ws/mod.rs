@@ -1,5 +1,6 @@
 //! WebSocket (RFC 6455), client and server.
 
+mod accept;
 mod assembly;
 mod close;
 mod command;
@@ -9,7 +10,10 @@ mod error;
 mod event;
 mod header;
 mod mask;
+mod offer;
+mod upgrade;
 
+pub use accept::{Accept, is_same_origin};
 pub use close::is_close_code;
 pub use config::Config;
 pub use connection::Connection;
@@ -17,3 +21,5 @@ pub use error::Error;
 pub use event::Event;
 pub use header::{Head, Header, Opcode};
 pub use mask::apply_mask;
+pub use offer::Offer;
+pub use upgrade::UpgradeError;
