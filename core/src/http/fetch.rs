@@ -20,6 +20,8 @@ enum Phase {
     Idle,
     Head,
     Body,
+    /// More came than the answer: it would be taken for the next one.
+    Spoiled,
     /// After `101`: the connection speaks another protocol, and this machine is done.
     Switched,
     Closed,
@@ -120,6 +122,7 @@ impl Fetch {
             Phase::Idle => self.rest(now, inbox),
             Phase::Head => self.read_head(now, inbox),
             Phase::Body => self.read_body(now, inbox),
+            Phase::Spoiled => Err(Error::Unsolicited),
             Phase::Switched => {
                 self.phase = Phase::Closed;
                 Ok(None)
@@ -130,14 +133,10 @@ impl Fetch {
 
     fn rest(&mut self, now: Instant, inbox: &mut Inbox<'_>) -> Result<Option<Progress>, Error> {
         self.window.give_back(true, inbox);
-        if !self.keep || (inbox.is_finished() && inbox.unread().is_empty()) {
-            self.phase = Phase::Closed;
-            return Ok(None);
-        }
         if !inbox.unread().is_empty() {
             return Err(Error::Unsolicited);
         }
-        if self.wait.is_over(For::Request, now, self.limits.idle_within) {
+        if inbox.is_finished() || self.wait.is_over(For::Request, now, self.limits.idle_within) {
             self.phase = Phase::Closed;
             return Ok(None);
         }
@@ -185,7 +184,16 @@ impl Fetch {
                 Ok((!self.body.is_collected()).then(|| self.show(Shown::Body)))
             }
             Step::Complete if !self.window.held().is_empty() => Ok(Some(self.show(Shown::Body))),
-            Step::Complete => Ok(Some(self.show(Shown::End))),
+            // From here on, the next request may be sent.
+            Step::Complete => {
+                self.wait.stop();
+                self.phase = match inbox.unread().len() > self.window.raw() {
+                    _ if !self.keep => Phase::Closed,
+                    true => Phase::Spoiled,
+                    false => Phase::Idle,
+                };
+                Ok(Some(self.show(Shown::End)))
+            }
             Step::Starved => {
                 self.body.make_room(&mut self.window, inbox)?;
                 if inbox.is_finished() {
@@ -201,11 +209,6 @@ impl Fetch {
 
     fn show(&mut self, what: Shown) -> Progress {
         self.shown = what;
-        // At the end of an answer the next request may be sent.
-        if what == Shown::End {
-            self.wait.stop();
-            self.phase = if self.keep { Phase::Idle } else { Phase::Closed };
-        }
         Progress::Event
     }
 

@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn all_or_nothing() {
-        let mut storage = [0; 40];
+        let mut storage = [0; 39];
         let mut outbox = Outbox::new(&mut storage);
         let ending = Ending { length: Some(2), chunked: false, keep: true, old: false };
         let needed = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".len();
