@@ -43,7 +43,8 @@ fn eight_mebibytes_each_way_at_once() {
     const COUNT: usize = 128;
     let run = |(mut reader, writer): Halves| {
         let pings = writer.clone();
-        let sending = thread::spawn(move || (0..COUNT).for_each(|n| writer.send_binary(&message(n, SIZE)).unwrap()));
+        let sending =
+            thread::spawn(move || (0..COUNT).for_each(|n| writer.send_binary(&message(n, SIZE)).unwrap()));
         let pinging = thread::spawn(move || {
             for n in 0..500_u16 {
                 pings.command(|ws, outbox| ws.send_ping(&n.to_le_bytes(), outbox)).unwrap();
@@ -135,7 +136,8 @@ fn many_writers_lose_nothing() {
     for capacity in [512, 64 * 1024] {
         let (near, far) = sockets();
         let sides = thread::spawn(move || {
-            let (mut reader, writer) = boxed(far, ws::Connection::server(ws::Config::default()), capacity).split();
+            let (mut reader, writer) =
+                boxed(far, ws::Connection::server(ws::Config::default()), capacity).split();
             thread::scope(|scope| {
                 let threads: Vec<_> = (0..THREADS)
                     .map(|thread| {
