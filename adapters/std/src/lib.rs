@@ -3,6 +3,7 @@
 //! The protocols are machines in the crate `stillwire`; this crate reads, writes, waits and tells the time, and knows
 //! nothing about any of them.
 //!
+//! * [`connect`] and [`Connect`], [`Accept`]: to a WebSocket, from either side.
 //! * [`Connection`]: one thread drives a machine on a socket.
 //! * [`Connection::split`]: one thread reads, others write meanwhile.
 //! * [`Socket`]: what it runs on: TCP, Unix sockets, or yours.
@@ -13,13 +14,17 @@
 
 use std::sync::OnceLock;
 
+mod client;
 mod connection;
 mod error;
+mod server;
 mod socket;
 mod split;
 
+pub use client::{Connect, ConnectError, WebSocket, connect};
 pub use connection::Connection;
 pub use error::Error;
+pub use server::{Accept, AcceptError, Accepted};
 pub use socket::Socket;
 pub use split::{Reader, WriteError, Writer};
 

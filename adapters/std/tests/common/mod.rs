@@ -34,7 +34,9 @@ pub(crate) fn boxed<S: stillwire_std::Socket>(socket: S, machine: ws::Connection
 }
 
 /// Sends everything back until the connection ends; the events that it saw, besides.
-pub(crate) fn echo<S: stillwire_std::Socket>(connection: &mut Ws<S>) -> Result<usize, stillwire_std::Error<ws::Error>> {
+pub(crate) fn echo<S: stillwire_std::Socket>(
+    connection: &mut Ws<S>,
+) -> Result<usize, stillwire_std::Error<ws::Error>> {
     let mut count = 0;
     while let Some((event, reply)) = connection.next()? {
         match event {
