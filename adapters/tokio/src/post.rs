@@ -49,7 +49,11 @@ impl Post {
 
     /// The owner empties the mailbox: `take` says whether a message was taken. Wakes `cx` when more is posted.
     /// Returns whether something is left, and the dismissal that stands behind the last message.
-    pub(crate) fn empty(&self, cx: &Context<'_>, mut take: impl FnMut(&Shared) -> bool) -> (bool, Option<Duration>) {
+    pub(crate) fn empty(
+        &self,
+        cx: &Context<'_>,
+        mut take: impl FnMut(&Shared) -> bool,
+    ) -> (bool, Option<Duration>) {
         let mut state = lock(&self.0);
         if !state.owner.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.owner = Some(cx.waker().clone());

@@ -123,7 +123,7 @@ impl Protocol {
             Self::WebSocket(machine) => machine.send_close(SERVICE_RESTART, &reason, outbox),
             Self::Polling(machine) => machine.send_close(SERVICE_RESTART, &reason, outbox),
             Self::Events(feed) => {
-                let said = feed.send_retry(after, outbox);
+                let said = feed.retry(after, outbox);
                 feed.close("", outbox);
                 said
             }

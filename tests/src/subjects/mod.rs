@@ -1,41 +1,23 @@
 //! The list of subjects: a line in `each_subject!` puts a machine into every law and gives it transcripts.
 
-<<<<<<< HEAD
-<<<<<<< HEAD
-<<<<<<< HEAD
-pub mod sse;
-=======
-pub mod polling;
->>>>>>> polling
-=======
 pub mod http;
->>>>>>> http
-=======
+pub mod polling;
+pub mod sse;
 pub mod ws;
->>>>>>> ws
 
 /// Calls `$do!` with the list: a name for tests, and the subject.
 #[macro_export]
 macro_rules! each_subject {
     ($do:ident) => {
         $do! {
-<<<<<<< HEAD
-<<<<<<< HEAD
-<<<<<<< HEAD
             sse_stream: $crate::subjects::sse::Stream,
             sse_resync: $crate::subjects::sse::Resync,
             sse_feed: $crate::subjects::sse::Feed,
-=======
             polling_connection: $crate::subjects::polling::Both,
->>>>>>> polling
-=======
             http_exchange: $crate::subjects::http::OfExchange,
             http_fetch: $crate::subjects::http::OfFetch,
->>>>>>> http
-=======
             ws_server: $crate::subjects::ws::Server,
             ws_client: $crate::subjects::ws::Client,
->>>>>>> ws
         }
     };
 }
