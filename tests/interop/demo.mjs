@@ -136,7 +136,7 @@ try {
     });
   }
   await check('a message with quotes, markup and other scripts arrives as it was written', async () => {
-    const text = `<b>"it's" \\ 日本語 🪡</b>`;
+    const text = `<b>"it's"</b> \\ \u{1d11e} Ελλάδα ✓`;
     await part('polling', 'input').fill(text);
     await part('polling', 'send').click();
     await heard(text, 'polling');
@@ -177,10 +177,13 @@ try {
   await check('the lists show no test messages', async () =>
     await part('websocket', 'messages').locator('li').count() === TRANSPORTS.length + 1);
 
+  if (options.screenshot) await page.waitForTimeout(15_000); // the charts fill
+  await page.mouse.move(640, 5);
   await shoot('demo-light');
   await page.emulateMedia({ colorScheme: 'dark' });
   await page.waitForTimeout(300);
   await shoot('demo-dark');
+  await page.emulateMedia({ colorScheme: 'light' });
   await page.setViewportSize({ width: 390, height: 844 });
   await page.waitForTimeout(300);
   await shoot('demo-phone');
@@ -190,7 +193,6 @@ try {
       return page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
     });
   }
-  await page.emulateMedia({ colorScheme: 'light' });
   await page.setViewportSize({ width: 1280, height: 800 });
   await setRate(0);
 
@@ -222,6 +224,7 @@ try {
       await pane(transport).getByText('server gone').waitFor();
       await pane(transport).getByText('reconnecting').waitFor();
     }
+    await shoot('demo-gone');
   });
   await check('a message written meanwhile is kept', async () => {
     await part('polling', 'input').fill('written while it was gone');

@@ -4,24 +4,22 @@
 // `room` is a Pane (below): `live(send)`, `message(text)`, `retrying()`, `gone(resume)`.
 
 async function polling(room, session) {
-  const stop = new AbortController();
   const ask = async (path, init) => {
-    const slow = AbortSignal.timeout((session?.wait_ms ?? 0) + 10_000);
-    const signal = AbortSignal.any([stop.signal, slow]);
+    const signal = AbortSignal.timeout(60_000); // the server holds a GET for wait_ms
     const answer = await fetch('/poll/' + path, { cache: 'no-store', signal, ...init });
     if (answer.status === 404) session = undefined; // unknown: open anew
     if (!answer.ok) throw new Error(answer.status);
     return answer.status === 204 ? undefined : answer.json();
   };
-  const post = async () => { // one POST at a time, what is queued meanwhile goes together
-    if (session.posting) return;
+  const send = async (text) => {
+    session.queue.push(text);
+    if (session.posting) return; // one POST at a time, the rest goes with the next
     session.posting = true;
     try {
       while (session.queue.length) {
-        const messages = session.queue.slice(0, session.max_messages);
-        const body = () => JSON.stringify({ seq: session.seq, messages });
-        while (new Blob([body()]).size > session.max_bytes) messages.pop();
-        const { ack } = await ask(session.sid, { method: 'POST', body: body() });
+        const messages = session.queue.slice(0, 16); // far below max_messages and max_bytes
+        const body = JSON.stringify({ seq: session.seq, messages });
+        const { ack } = await ask(session.sid, { method: 'POST', body });
         session.queue.splice(0, ack - session.seq + 1);
         session.seq = ack + 1;
       }
@@ -29,12 +27,14 @@ async function polling(room, session) {
       if (session) session.posting = false;
     }
   };
+  let held;
   try {
-    session ??= { ...await ask('open', { method: 'POST' }), after: 0, seq: 1, queue: [] };
-    room.live((text) => {
-      session.queue.push(text);
-      post().catch(() => stop.abort());
-    });
+    if (session) {
+      held = setTimeout(() => room.live(send), 1_000); // the GET is held: the server is back
+    } else {
+      session = { ...await ask('open', { method: 'POST' }), after: 0, seq: 1, queue: [] };
+      room.live(send);
+    }
     for (;;) {
       const batch = await ask(`${session.sid}?after=${session.after}`);
       if (!batch) continue; // 204: nothing was said, ask again
@@ -43,7 +43,8 @@ async function polling(room, session) {
       if (batch.closed) throw (session = undefined);
     }
   } catch {
-    room.gone(session); // with the session nothing is lost and nothing comes twice
+    clearTimeout(held);
+    room.gone(session); // resumed with its session, nothing is lost and nothing comes twice
   }
 }
 
@@ -92,6 +93,7 @@ window.stillwire = { received: {}, tests: {} };
 class Pane {
   constructor({ key, name, run }) {
     Object.assign(this, { key, run, attempts: 0, energy: 0, seen: new Set(), tests: 0 });
+    this.pitch = 29 + 7 * panes.length; // no two wires swing alike
     this.flight = new Map();   // test and written messages on their way: id -> time
     this.pending = new Map();  // written messages without an echo: id -> { text, at }
     this.samples = [];         // round trips: { at, ms }
@@ -103,7 +105,7 @@ class Pane {
     this.el.dataset.transport = key;
     this.part = (selector) => this.el.querySelector(selector);
     this.part('h2').textContent = name;
-    this.part('summary').textContent = `The code of this pane`;
+    this.part('summary').textContent = 'The code of this pane';
     this.part('pre code').textContent = run.toString();
     this.part('pre').ariaLabel = `JavaScript of the ${name} pane`;
     this.list = this.part('ol');
@@ -151,7 +153,7 @@ class Pane {
       remember(this.seen, message.id);
       this.show(message, mine, trip);
     }
-    this.pluck(message.text === undefined ? 0.2 : 0.9);
+    this.pluck(message.text !== undefined ? 0.9 : sent === undefined ? 0.04 : 0.12); // its own are felt more
   }
 
   retrying() {
@@ -282,7 +284,7 @@ function remember(set, id) {
 }
 
 function figure(n) {
-  return n >= 100 ? whole.format(Math.round(n)) : n.toFixed(n >= 10 ? 1 : n >= 1 ? 1 : 2);
+  return n >= 100 ? whole.format(Math.round(n)) : n.toFixed(n >= 1 || n === 0 ? 1 : 2);
 }
 
 // ---------------------------------------------------------------------------------------------- the wire
@@ -305,12 +307,9 @@ function drawWire(pane, now) {
   const { pen, width, height, color } = surface(pane.wire);
   const status = pane.el.dataset.status;
   const middle = height / 2;
-  const at = (u) => {
-    const t = now / 1_000;
-    const swing = Math.sin(Math.PI * u) * Math.cos(38 * t) + 0.4 * Math.sin(2 * Math.PI * u) * Math.cos(76 * t)
-      + 0.25 * Math.sin(3 * Math.PI * u) * Math.cos(114 * t);
-    return middle + swing * pane.energy * (middle - 4) / 1.5;
-  };
+  const beat = now / 1_000 * pane.pitch;
+  const at = (u) => middle + pane.energy * (middle - 4) / 1.9 * [1, 0.5, 0.35, 0.2].reduce((sum, part, i) =>
+    sum + part * Math.sin((i + 1) * Math.PI * u) * Math.cos((i + 1) * beat + i * pane.pitch), 0);
   const stroke = (from, to, sag) => {
     pen.beginPath();
     for (let x = from; x <= to; x += 2) pen.lineTo(x, at(x / width) + sag(x));
@@ -374,7 +373,7 @@ function measure() {
     for (const { row, figures } of panes) {
       const cell = row.querySelector(`[data-metric=${metric}]`);
       const value = figures[metric];
-      cell.textContent = value === undefined ? '–' : figure(value);
+      cell.textContent = value === undefined ? '–' : metric === 'requests' ? value.toFixed(2) : figure(value);
       cell.style.setProperty('--share', value && largest ? value / largest : 0);
     }
   }
@@ -382,17 +381,19 @@ function measure() {
 
 function drawTrips({ chart, samples }, now, low, high) {
   const { pen, width, height, color } = surface(chart);
-  const y = (ms) => height - 5 - (Math.log10(Math.max(ms, 0.05)) - low) / (high - low) * (height - 10);
+  const y = (ms) => height - 8 - (Math.log10(Math.max(ms, 0.05)) - low) / (high - low) * (height - 16);
   const left = 52; // room for the labels
   const x = (at) => width - (now - at) / WINDOW * (width - left);
   pen.font = `11px ${getComputedStyle(chart).fontFamily}`;
   pen.textBaseline = 'middle';
   pen.textAlign = 'right';
+  const every = high - low > 2 ? 2 : 1; // labels, when it gets tight
   for (let power = low; power <= high; power += 1) {
     const line = y(10 ** power);
     pen.fillStyle = color('--rule');
     pen.fillRect(left, Math.round(line), width - left, 1);
     pen.fillStyle = color('--soft');
+    if ((power - low) % every) continue;
     pen.fillText(`${10 ** power >= 1 ? 10 ** power : (10 ** power).toFixed(-power)} ms`, left - 6, Math.round(line) + 0.5);
   }
   // Half seconds: a line through the medians, a light stroke from the fastest to the slowest.
