@@ -60,7 +60,8 @@ function events(room) {
 }
 
 function websocket(room) {
-  const socket = new WebSocket(location.origin.replace('http', 'ws') + '/ws');
+  const url = location.origin.replace('http', 'ws') + '/ws';
+  const socket = new WebSocket(url);
   socket.onopen = () => room.live((text) => socket.send(text));
   socket.onmessage = (event) => room.message(event.data);
   socket.onclose = () => room.gone();
@@ -115,8 +116,7 @@ class Pane {
     this.wire = this.part('.wire');
     this.part('form').onsubmit = (event) => {
       event.preventDefault();
-      this.write(this.input.value.trim());
-      this.input.value = '';
+      if (this.write(this.input.value.trim())) this.input.value = '';
     };
 
     this.row = document.getElementById('row').content.cloneNode(true).firstElementChild;
@@ -176,12 +176,13 @@ class Pane {
 
   // What a person or the slider says.
   write(text) {
-    if (!text || this.pending.size >= SHOWN) return;
+    if (!text || this.pending.size >= SHOWN) return false;
     const id = this.newId();
     const json = JSON.stringify({ from: this.key, text, id, sent: performance.now() });
     this.pending.set(id, { json, at: performance.now() });
     this.dispatch(id, json);
     this.hint();
+    return true;
   }
 
   test() {
@@ -312,7 +313,8 @@ function drawWire(pane, now) {
     sum + part * Math.sin((i + 1) * Math.PI * u) * Math.cos((i + 1) * beat + i * pane.pitch), 0);
   const stroke = (from, to, sag) => {
     pen.beginPath();
-    for (let x = from; x <= to; x += 2) pen.lineTo(x, at(x / width) + sag(x));
+    for (let x = from; x < to; x += 2) pen.lineTo(x, at(x / width) + sag(x));
+    pen.lineTo(to, at(to / width) + sag(to));
     pen.stroke();
   };
   pen.strokeStyle = color(status === 'gone' ? '--gone' : '--hue');
@@ -354,6 +356,7 @@ function measure() {
   const now = performance.now();
   for (const pane of panes) {
     while (pane.samples.length && pane.samples[0].at < now - WINDOW) pane.samples.shift();
+    for (const [id, at] of pane.flight) if (at < now - WINDOW) pane.flight.delete(id); // lost
   }
   const trips = panes.flatMap(({ samples }) => samples.map(({ ms }) => Math.max(ms, 0.05)));
   const least = trips.reduce((a, b) => Math.min(a, b), 1);
