@@ -135,15 +135,9 @@ try {
       await heard(`hello over ${transport}`, transport);
     });
   }
-  await check('a message with quotes, markup and other scripts arrives as it was written', async () => {
-    const text = `<b>"it's"</b> \\ \u{1d11e} Ελλάς`;
-    await part('polling', 'input').fill(text);
-    await part('polling', 'send').click();
-    await heard(text, 'polling');
-  });
   await check('each pane measures its own messages only', async () => {
     for (const transport of TRANSPORTS) await pane(transport).locator(`li:has([data-via=${transport}]) .took`).first().waitFor();
-    return await page.locator('.took').count() === TRANSPORTS.length + 1;
+    return await page.locator('.took').count() === TRANSPORTS.length;
   });
   await check('the code under each pane is there', async () => {
     for (const [transport, word] of [['polling', 'fetch'], ['events', 'EventSource'], ['websocket', 'WebSocket']]) {
@@ -175,7 +169,7 @@ try {
     if (left.length) throw new Error(left.map((pair) => pair.join(' ')).join(', '));
   });
   await check('the lists show no test messages', async () =>
-    await part('websocket', 'messages').locator('li').count() === TRANSPORTS.length + 1);
+    await part('websocket', 'messages').locator('li').count() === TRANSPORTS.length);
 
   if (options.screenshot) await page.waitForTimeout(15_000); // the charts fill
   await page.mouse.move(640, 5);
@@ -196,6 +190,12 @@ try {
   await page.setViewportSize({ width: 1280, height: 800 });
   await setRate(0);
 
+  await check('a message with quotes, markup and other scripts arrives as it was written', async () => {
+    const text = `<b>"it's"</b> \\ Ελλάς \u{1f600}`;
+    await part('polling', 'input').fill(text);
+    await part('polling', 'send').click();
+    await heard(text, 'polling');
+  });
   await check('with reduced motion the wire is still', async () => {
     await page.emulateMedia({ reducedMotion: 'reduce' });
     await setRate(50);

@@ -5,22 +5,24 @@
 
 async function polling(room, session) {
   const ask = async (path, init) => {
-    const signal = AbortSignal.timeout(60_000); // the server holds a GET for wait_ms
-    const answer = await fetch('/poll/' + path, { cache: 'no-store', signal, ...init });
-    if (answer.status === 404) session = undefined; // unknown: open anew
+    const signal = AbortSignal.timeout(60_000);
+    const request = { cache: 'no-store', signal, ...init };
+    const answer = await fetch('/poll/' + path, request);
+    if (answer.status === 404) session = undefined; // open anew
     if (!answer.ok) throw new Error(answer.status);
-    return answer.status === 204 ? undefined : answer.json();
+    if (answer.status === 200) return answer.json();
   };
   const send = async (text) => {
     session.queue.push(text);
-    if (session.posting) return; // one POST at a time, the rest goes with the next
+    if (session.posting) return; // one POST at a time
     session.posting = true;
     try {
       while (session.queue.length) {
-        const messages = session.queue.slice(0, 16); // far below max_messages and max_bytes
-        const body = JSON.stringify({ seq: session.seq, messages });
-        const { ack } = await ask(session.sid, { method: 'POST', body });
-        session.queue.splice(0, ack - session.seq + 1);
+        const { sid, seq, queue } = session;
+        const messages = queue.slice(0, 16); // max_messages: 64
+        const body = JSON.stringify({ seq, messages });
+        const { ack } = await ask(sid, { method: 'POST', body });
+        queue.splice(0, ack - seq + 1);
         session.seq = ack + 1;
       }
     } finally {
@@ -30,40 +32,45 @@ async function polling(room, session) {
   let held;
   try {
     if (session) {
-      held = setTimeout(() => room.live(send), 1_000); // the GET is held: the server is back
+      // The server is back when it holds the GET.
+      held = setTimeout(() => room.live(send), 1_000);
     } else {
-      session = { ...await ask('open', { method: 'POST' }), after: 0, seq: 1, queue: [] };
+      const { sid } = await ask('open', { method: 'POST' });
+      session = { sid, after: 0, seq: 1, queue: [] };
       room.live(send);
     }
     for (;;) {
-      const batch = await ask(`${session.sid}?after=${session.after}`);
-      if (!batch) continue; // 204: nothing was said, ask again
+      const { sid, after } = session;
+      const batch = await ask(`${sid}?after=${after}`);
+      if (!batch) continue; // 204: nothing was said
       session.after = batch.last;
       batch.messages.forEach((text) => room.message(text));
       if (batch.closed) throw (session = undefined);
     }
   } catch {
     clearTimeout(held);
-    room.gone(session); // resumed with its session, nothing is lost and nothing comes twice
+    // Called again with the session: nothing lost, nothing twice.
+    room.gone(session);
   }
 }
 
 function events(room) {
   const source = new EventSource('/events');
-  const send = (text) => fetch('/say', { method: 'POST', body: text });
+  const send = (body) => fetch('/say', { method: 'POST', body });
   source.onopen = () => room.live(send);
-  source.onmessage = (event) => room.message(event.data);
-  source.onerror = () => {
-    if (source.readyState === EventSource.CLOSED) room.gone();
-    else room.retrying(); // the browser reconnects by itself
+  source.onmessage = ({ data }) => room.message(data);
+  source.onerror = () => { // the browser reconnects, mostly
+    if (source.readyState === source.CLOSED) room.gone();
+    else room.retrying();
   };
 }
 
 function websocket(room) {
   const url = location.origin.replace('http', 'ws') + '/ws';
   const socket = new WebSocket(url);
-  socket.onopen = () => room.live((text) => socket.send(text));
-  socket.onmessage = (event) => room.message(event.data);
+  const send = (text) => socket.send(text);
+  socket.onopen = () => room.live(send);
+  socket.onmessage = ({ data }) => room.message(data);
   socket.onclose = () => room.gone();
 }
 
@@ -107,7 +114,12 @@ class Pane {
     this.part = (selector) => this.el.querySelector(selector);
     this.part('h2').textContent = name;
     this.part('summary').textContent = 'The code of this pane';
-    this.part('pre code').textContent = run.toString();
+    for (const line of run.toString().split('\n')) { // a block each, so that what wraps stays indented
+      const block = document.createElement('span');
+      block.textContent = `${line}\n`;
+      block.style.setProperty('--indent', `${line.search(/\S/) + 4}ch`);
+      this.part('pre code').append(block);
+    }
     this.part('pre').ariaLabel = `JavaScript of the ${name} pane`;
     this.list = this.part('ol');
     this.list.ariaLabel = `Messages over ${name}`;
