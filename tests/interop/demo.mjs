@@ -63,7 +63,10 @@ async function serve(port) {
     }
     throw new Error('the server does not answer');
   };
-  await Promise.race([answers(), dead]);
+  await Promise.race([answers(), dead]).catch((error) => {
+    child.kill('SIGKILL');
+    throw error;
+  });
   return child;
 }
 
@@ -76,16 +79,18 @@ async function stop(child) {
 const port = await freePort();
 const profile = await mkdtemp(join(tmpdir(), 'stillwire-demo-'));
 if (options.screenshot) await mkdir(options.screenshot, { recursive: true });
-let server = await serve(port);
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  headless: true,
-  args: FLAGS,
-  viewport: { width: 1280, height: 800 },
-  colorScheme: 'light',
-});
+let server;
+let context;
 
 try {
+  server = await serve(port);
+  context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    headless: true,
+    args: FLAGS,
+    viewport: { width: 1280, height: 800 },
+    colorScheme: 'light',
+  });
   const page = context.pages()[0] ?? await context.newPage();
   page.setDefaultTimeout(WITHIN);
 
@@ -277,8 +282,8 @@ try {
   failed += 1;
   console.log(`FAIL  the run: ${error.stack}`);
 } finally {
-  await context.close();
-  await stop(server);
+  await context?.close();
+  if (server) await stop(server);
   await rm(profile, { recursive: true, force: true });
 }
 

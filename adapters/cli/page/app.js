@@ -8,7 +8,8 @@ async function polling(room, session) {
     const signal = AbortSignal.timeout(60_000);
     const request = { cache: 'no-store', signal, ...init };
     const answer = await fetch('/poll/' + path, request);
-    if (answer.status === 404) session = undefined; // open anew
+    // No such session, or out of step: open anew.
+    if ([404, 409].includes(answer.status)) session = undefined;
     if (!answer.ok) throw new Error(answer.status);
     if (answer.status === 200) return answer.json();
   };
