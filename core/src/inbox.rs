@@ -197,15 +197,20 @@ impl<'s> Inbox<'s> {
         self.storage.bytes_mut().get_mut(head..tail).unwrap_or_default()
     }
 
-    /// The unread bytes from `from` on, for a search through all of them. It is counted as work, so that a
-    /// machine that searches the same bytes again and again breaks a law instead of a server.
+    /// Searches the unread bytes from `from` on: `find` gets them and returns where it found what it looked for.
+    /// The answer is counted from the first unread byte, too.
+    ///
+    /// The bytes that were looked at are counted as work (up to and with the place found), so that a machine
+    /// that searches the same bytes again and again breaks a law instead of a server: remember how far you came.
     #[inline]
-    pub fn scan(&mut self, from: usize) -> &[u8] {
+    pub fn search(&mut self, from: usize, find: impl FnOnce(&[u8]) -> Option<usize>) -> Option<usize> {
+        let bytes = self.unread().get(from..).unwrap_or_default();
+        let found = find(bytes);
         #[cfg(feature = "count-work")]
         {
-            self.work.scanned += (self.tail - self.head).saturating_sub(from) as u64;
+            self.work.scanned += found.map_or(bytes.len(), |at| at + 1) as u64;
         }
-        self.unread().get(from..).unwrap_or_default()
+        found.map(|at| from + at)
     }
 
     /// Uses up the first `n` unread bytes (all of them when there are fewer).

@@ -1,1 +1,18 @@
-//! (being built)
+//! The proofs of stillwire: one harness that every machine of the core stands in.
+//!
+//! * [`subject`]: what the harness must know of a machine, and the list of all of them;
+//! * [`stage`]: a machine with its boxes, watched while bytes and time come in;
+//! * [`laws`]: the four laws, over every subject;
+//! * [`transcript`]: files that tell what bytes, moments and commands lead to, replayed at every chunk size.
+//!
+//! A machine of the core that has no subject does not compile into this crate: `build.rs` finds them all.
+
+pub mod laws;
+pub mod stage;
+pub mod subject;
+pub mod subjects;
+pub mod transcript;
+
+pub use subject::{Covered, Listed, Options, Seen, Subject};
+
+include!(concat!(env!("OUT_DIR"), "/covered.rs"));

@@ -1,0 +1,30 @@
+//! The list of subjects: a line in `each_subject!` puts a machine into every law and gives it transcripts.
+
+/// Calls `$do!` with the list: a name for tests, and the subject.
+#[macro_export]
+macro_rules! each_subject {
+    ($do:ident) => {
+        $do! {}
+    };
+}
+
+macro_rules! list {
+    ($($name:ident: $subject:ty),* $(,)?) => {
+        $(impl $crate::Listed for $subject {})*
+
+        /// Replays a transcript with the subject that it names.
+        ///
+        /// # Panics
+        /// When it does not hold, or names no subject.
+        pub fn replay(transcript: &$crate::transcript::Transcript) {
+            match transcript.subject.as_str() {
+                $(name if name == <$subject as $crate::Subject>::NAME => transcript.replay::<$subject>(),)*
+                name => panic!("no subject is called {name:?}"),
+            }
+        }
+
+        /// The names of all subjects.
+        pub const NAMES: &[&str] = &[$(<$subject as $crate::Subject>::NAME),*];
+    };
+}
+each_subject!(list);
