@@ -40,7 +40,7 @@ fn the_example_of_the_rfc() {
         accept.write(&[("Set-Cookie", "a=b"), ("set-cookie", "c=d")], &mut outbox).unwrap();
     });
     assert_eq!(
-        std::str::from_utf8(outbox.chunk()).unwrap(),
+        core::str::from_utf8(outbox.chunk()).unwrap(),
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\
          Set-Cookie: a=b\r\nset-cookie: c=d\r\n\r\n"
@@ -367,7 +367,7 @@ fn a_refusal() {
     let refusal = Accept::new(&head, &[]).unwrap_err();
     reply.machine.close_after();
     reply.machine.respond(refusal.http_status(), refusal.headers(), b"", reply.outbox).unwrap();
-    let answer = std::str::from_utf8(server.outbox.chunk()).unwrap().to_ascii_lowercase();
+    let answer = core::str::from_utf8(server.outbox.chunk()).unwrap().to_ascii_lowercase();
     for part in ["http/1.1 426 ", "\r\nsec-websocket-version: 13\r\n", "\r\nconnection: upgrade, close\r\n"] {
         assert!(answer.contains(part), "{answer}");
     }
