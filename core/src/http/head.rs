@@ -46,7 +46,7 @@ impl Search {
     ) -> Result<Option<usize>, Error> {
         let max_head = limits.max_head().min(inbox.capacity());
         loop {
-            let found = inbox.find(b'\n', start + self.searched);
+            let found = inbox.search(start + self.searched, |bytes| memchr::memchr(b'\n', bytes));
             self.searched = found.map_or(inbox.unread().len(), |at| at + 1).saturating_sub(start);
             self.check_size(kind, found.is_some(), max_head, limits)?;
             if found.is_none() {
