@@ -8,6 +8,7 @@ macro_rules! each_subject {
     ($do:ident) => {
         $do! {
             polling_connection: $crate::subjects::polling::Both,
+            polling_client: $crate::subjects::polling::Opened,
         }
     };
 }
