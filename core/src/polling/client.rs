@@ -150,7 +150,8 @@ impl Client {
     // --- requests ---
 
     /// The next request to make, until there is none: then it waits for an answer, a failure, the deadline or a command.
-    /// After [`Progress::Closed`] there may be one more, which tells the server so; its answer matters to nobody.
+    /// After [`Progress::Closed`] there may be one more, [`What::Close`], which tells the server so: a courtesy, for
+    /// without it the server knows from a deadline.
     ///
     /// At most one [`What::Receive`] and one other are under way at a time. Messages are asked for while the inbox has
     /// room for a whole body, or is empty.
@@ -163,10 +164,12 @@ impl Client {
         let within = self.config.answer_within;
         let mut ask = Ask { what: What::Open, sid: self.sid, after: self.after, batch: None, within };
         if self.over {
-            let due = self.owes_delete && self.up.flight.is_none();
-            self.owes_delete &= !due;
-            ask.what = What::Close;
-            return due.then_some(ask);
+            let due = self.owes_delete && self.up.is_free(now);
+            return due.then(|| {
+                self.up.took_off(What::Close, now);
+                ask.what = What::Close;
+                ask
+            });
         }
         if self.sid.is_none() {
             let due = self.failed.is_none() && self.up.is_free(now);
@@ -212,7 +215,11 @@ impl Client {
         outbox: &mut Outbox<'_>,
         now: Instant,
     ) {
-        if !self.lane(what).landed(what) || self.over {
+        if !self.lane(what).landed(what) {
+            return;
+        }
+        self.owes_delete &= what != What::Close;
+        if self.over {
             return;
         }
         let result = match (what, status) {
@@ -255,10 +262,13 @@ impl Client {
         lane.flight = None;
         lane.failures = lane.failures.saturating_add(1);
         let failures = lane.failures;
-        if failures > retries {
+        if failures <= retries {
+            self.wait(what, now);
+        } else if self.over {
+            self.owes_delete = false;
+        } else {
             self.fail(Error::Unreachable { failures });
         }
-        self.wait(what, now);
     }
 
     fn lane(&mut self, what: What) -> &mut Lane {
@@ -448,9 +458,9 @@ impl Machine for Client {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let lanes = [&self.down, &self.up];
-        let retries = lanes.into_iter().filter(|_| !self.over).filter_map(|lane| lane.not_before);
-        retries.filter(|at| *at < Instant::MAX).chain(self.connection.deadline()).min()
+        let down = self.down.not_before.filter(|at| !self.over && *at < Instant::MAX);
+        let up = self.up.not_before.filter(|_| !self.over || self.owes_delete);
+        [down, up, self.connection.deadline()].into_iter().flatten().min()
     }
 
     fn release(&mut self, inbox: &mut Inbox<'_>) {
