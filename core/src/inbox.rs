@@ -213,18 +213,6 @@ impl<'s> Inbox<'s> {
         found.map(|at| from + at)
     }
 
-    /// Where the first `byte` lies at or after `from`. Only the bytes up to it are looked at, and counted as work.
-    #[inline]
-    pub fn find(&mut self, byte: u8, from: usize) -> Option<usize> {
-        let bytes = self.unread().get(from..)?;
-        let found = memchr::memchr(byte, bytes);
-        #[cfg(feature = "count-work")]
-        {
-            self.work.scanned += found.map_or(bytes.len(), |at| at + 1) as u64;
-        }
-        found.map(|at| from + at)
-    }
-
     /// Uses up the first `n` unread bytes (all of them when there are fewer).
     #[inline]
     pub fn consume(&mut self, n: usize) {

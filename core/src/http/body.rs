@@ -192,7 +192,9 @@ impl Body {
                     _ => return Err(Error::Chunk),
                 },
                 State::Size | State::Trailers => {
-                    let Some(end) = inbox.find(b'\n', window.raw() + self.searched) else {
+                    let Some(end) =
+                        inbox.search(window.raw() + self.searched, |bytes| memchr::memchr(b'\n', bytes))
+                    else {
                         self.searched = raw;
                         return if raw > MAX_LINE { Err(Error::Chunk) } else { Ok(Step::Starved) };
                     };

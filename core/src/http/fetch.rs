@@ -20,8 +20,6 @@ enum Phase {
     Idle,
     Head,
     Body,
-    /// More came than the answer: it would be taken for the next one.
-    Spoiled,
     /// After `101`: the connection speaks another protocol, and this machine is done.
     Switched,
     Closed,
@@ -122,7 +120,6 @@ impl Fetch {
             Phase::Idle => self.rest(now, inbox),
             Phase::Head => self.read_head(now, inbox),
             Phase::Body => self.read_body(now, inbox),
-            Phase::Spoiled => Err(Error::Unsolicited),
             Phase::Switched => {
                 self.phase = Phase::Closed;
                 Ok(None)
@@ -187,11 +184,7 @@ impl Fetch {
             // From here on, the next request may be sent.
             Step::Complete => {
                 self.wait.stop();
-                self.phase = match inbox.unread().len() > self.window.raw() {
-                    _ if !self.keep => Phase::Closed,
-                    true => Phase::Spoiled,
-                    false => Phase::Idle,
-                };
+                self.phase = if self.keep { Phase::Idle } else { Phase::Closed };
                 Ok(Some(self.show(Shown::End)))
             }
             Step::Starved => {

@@ -1,10 +1,15 @@
 //! The list of subjects: a line in `each_subject!` puts a machine into every law and gives it transcripts.
 
+pub mod http;
+
 /// Calls `$do!` with the list: a name for tests, and the subject.
 #[macro_export]
 macro_rules! each_subject {
     ($do:ident) => {
-        $do! {}
+        $do! {
+            http_exchange: $crate::subjects::http::OfExchange,
+            http_fetch: $crate::subjects::http::OfFetch,
+        }
     };
 }
 
