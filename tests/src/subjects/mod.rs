@@ -1,6 +1,7 @@
 //! The list of subjects: a line in `each_subject!` puts a machine into every law and gives it transcripts.
 
 pub mod http;
+pub mod ws;
 
 /// Calls `$do!` with the list: a name for tests, and the subject.
 #[macro_export]
@@ -9,6 +10,8 @@ macro_rules! each_subject {
         $do! {
             http_exchange: $crate::subjects::http::OfExchange,
             http_fetch: $crate::subjects::http::OfFetch,
+            ws_server: $crate::subjects::ws::Server,
+            ws_client: $crate::subjects::ws::Client,
         }
     };
 }
