@@ -206,6 +206,12 @@ impl Exchange {
         self.keep = false;
     }
 
+    /// Whether bytes that are written straight into the outbox are a piece of the answer: it was begun, ends with
+    /// the connection, and is not one to HEAD.
+    pub(crate) fn takes_raw(&self) -> bool {
+        self.response == Response::UntilClose && !self.is_head
+    }
+
     fn check_owed(&self) -> Result<(), SendError> {
         if self.response == Response::Owed { Ok(()) } else { Err(SendError::NotYourTurn) }
     }

@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod ws;
+pub mod sse;
 
 /// Calls `$do!` with the list: a name for tests, and the subject.
 #[macro_export]
@@ -12,6 +13,9 @@ macro_rules! each_subject {
             http_fetch: $crate::subjects::http::OfFetch,
             ws_server: $crate::subjects::ws::Server,
             ws_client: $crate::subjects::ws::Client,
+            sse_stream: $crate::subjects::sse::Stream,
+            sse_resync: $crate::subjects::sse::Resync,
+            sse_feed: $crate::subjects::sse::Feed,
         }
     };
 }
