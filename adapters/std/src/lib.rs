@@ -4,6 +4,7 @@
 //! nothing about any of them.
 //!
 //! * [`connect`] and [`Connect`], [`Accept`]: to a WebSocket, from either side.
+//! * [`Subscribe`]: to an event stream.
 //! * [`Connection`]: one thread drives a machine on a socket.
 //! * [`Connection::split`]: one thread reads, others write meanwhile.
 //! * [`Socket`]: what it runs on: TCP, Unix sockets, or yours.
@@ -18,15 +19,18 @@ mod client;
 mod connection;
 mod error;
 mod server;
+mod shared;
 mod socket;
 mod split;
+mod subscribe;
 
 pub use client::{Connect, ConnectError, WebSocket, connect};
 pub use connection::Connection;
-pub use error::Error;
+pub use error::{Error, WriteError};
 pub use server::{Accept, AcceptError, Accepted};
 pub use socket::Socket;
-pub use split::{Reader, WriteError, Writer};
+pub use split::{Reader, Writer};
+pub use subscribe::{Events, Subscribe, SubscribeError};
 
 /// The moment it is, for machines: since the first call in this process.
 #[must_use]
