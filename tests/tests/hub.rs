@@ -91,9 +91,9 @@ proptest! {
             let mut names: Vec<_> = model.iter().map(|(r, ..)| *r).collect();
             names.sort_unstable();
             names.dedup();
-            prop_assert_eq!(rooms.iter().map(|(name, _)| name).collect::<Vec<_>>(), names);
             prop_assert_eq!((rooms.is_empty(), rooms.len()), (names.is_empty(), names.len()));
-        }
+            prop_assert_eq!(rooms.iter().map(|(name, _)| name).collect::<Vec<_>>(), names);
+                    }
     }
 
     /// Never above its bounds, in order, and every message is popped, waiting or counted as dropped.
