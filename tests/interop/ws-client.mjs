@@ -17,7 +17,7 @@ const url = asWebSocket(urls.ws);
 /** One connection for the whole run: whatever the others do, this one goes on. */
 const bystander = await Peer.connect(url);
 atEnd(async () => {
-  assert.deepEqual(await bystander.close(1000, 'done'), { kind: 'close', code: 1000, reason: 'done' });
+  assert.equal((await bystander.close(1000, 'done')).code, 1000);
 });
 let rounds = 0;
 async function bystanderIsWell() {
@@ -212,9 +212,11 @@ for (const [name, first, change, allowed] of [
 // ---- endings ------------------------------------------------------------------------------------------------
 
 for (const [code, reason] of [[1000, ''], [1000, 'done'], [1001, 'going away'], [3000, 'ours'], [4999, '€'.repeat(41)]]) {
-  await check(`a close with ${code} and ${Buffer.byteLength(reason)} B of reason comes back`, async () => {
+  await check(`a close with ${code} and ${Buffer.byteLength(reason)} B of reason is answered with ${code}`, async () => {
     const peer = await Peer.connect(url);
-    assert.deepEqual(await peer.close(code, reason), { kind: 'close', code, reason });
+    const answer = await peer.close(code, reason);
+    assert.equal(answer.code, code); // RFC 6455 section 5.5.1 echoes the code; the reason need not come back
+    assert.ok(['', reason].includes(answer.reason), answer.reason);
   });
 }
 
@@ -229,7 +231,7 @@ await check('after the closing handshake the server ends TCP first', async () =>
   await raw.upgrade();
   raw.write(frame(8, closing(1000, 'bye')));
   const close = await raw.closeFrame();
-  assert.deepEqual([close.code, close.reason], [1000, 'bye']);
+  assert.equal(close.code, 1000);
   assert.equal((await raw.ended(5)).length, 0); // our half is still open
   raw.finish();
 });
