@@ -19,6 +19,7 @@ mod transport;
 pub mod http;
 #[cfg(feature = "alloc")]
 pub mod hub;
+pub mod json;
 pub mod polling;
 pub mod sse;
 pub mod ws;
