@@ -100,7 +100,7 @@ fn start(key: &str, listener: TcpListener) -> Handle {
         }
     }
     if key.starts_with("ws") {
-        config = config.on_request(|_| async { Response::new(426).header("upgrade", "websocket") });
+        config = config.on_request(|_, _| async { Response::new(426).header("upgrade", "websocket") });
     }
     let (server, handle) = Server::new(listener, config);
     tokio::spawn(server.serve(echo));
@@ -163,7 +163,7 @@ fn start_sse(listener: TcpListener, mut config: Config) -> Handle {
             ("/once", _) => Ok(()),
             _ => Err(Response::new(404)),
         })
-        .on_request(move |request| {
+        .on_request(move |request, _| {
             let response = publish(&to_publish, &request);
             async move { response }
         });
