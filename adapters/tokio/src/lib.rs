@@ -30,6 +30,7 @@ mod client;
 mod clock;
 mod config;
 mod connection;
+mod drain;
 mod error;
 mod peer;
 mod post;
