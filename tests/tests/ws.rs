@@ -2,8 +2,8 @@
 
 use proptest::{collection::vec, prelude::*};
 use stillwire::{
-    Entropy, Inbox, Instant, Kind, Machine, Outbox, Progress,
-    ws::{Config, Connection, Error, Event, Header, Opcode, is_close_code},
+    Entropy, Inbox, Instant, Kind, Machine, Outbox, Progress, SendError,
+    ws::{Config, Connection, Error, Event, Header, Opcode, encode, is_close_code},
 };
 use stillwire_tests::subjects::ws::{KEY, entropy, frame};
 
@@ -356,4 +356,70 @@ fn every_pair_of_first_bytes() {
 #[test]
 fn a_connection_is_small() {
     assert!(size_of::<Connection>() <= 256, "{}", size_of::<Connection>());
+}
+
+/// What is encoded once for many, and what is sent without a copy, is what `send_binary` would have sent.
+#[test]
+fn shared_frames_are_the_same_bytes() {
+    for len in [0, 1, 125, 126, 511, 512, 65_535, 65_536, 100_000] {
+        let payload: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+        let copied = {
+            let mut end = End::new(Connection::server(Config::default()), 0, 1 << 17);
+            end.machine.send_binary(&payload, &mut end.outbox).unwrap();
+            end.outbox.chunk().to_vec()
+        };
+        let frame = encode(Kind::Binary, &[&payload[..len / 2], &payload[len / 2..]]);
+        assert!(frame == copied);
+        let all = |outbox: &Outbox<'_>| outbox.chunks().collect::<Vec<_>>().concat();
+        let payload = payload.into();
+        // Exactly the room that is needed, with 131 bytes kept behind it, and one byte less.
+        for (room, fits) in [(copied.len() + 131, true), (copied.len() + 130, false)] {
+            let mut end = End::new(Connection::server(Config::default()), 0, room);
+            assert_eq!(end.machine.send_encoded(&frame, &mut end.outbox).is_ok(), fits);
+            assert_eq!(all(&end.outbox), if fits { &copied[..] } else { &[] });
+            let mut end = End::new(Connection::server(Config::default()), 0, room);
+            assert_eq!(end.machine.send_bytes(Kind::Binary, &payload, &mut end.outbox).is_ok(), fits);
+            assert_eq!(all(&end.outbox), if fits { &copied[..] } else { &[] });
+        }
+        let mut client = End::new(Connection::client(Config::default(), entropy()), 0, 1 << 17);
+        assert_eq!(client.machine.send_encoded(&frame, &mut client.outbox), Err(SendError::Unsuitable));
+        client.machine.send_bytes(Kind::Binary, &payload, &mut client.outbox).unwrap();
+        let mut server = server(Config::default(), 1 << 17);
+        server
+            .feed(&all(&client.outbox), 4096, |event| {
+                assert!(matches!(event, Event::Binary(bytes) if bytes == payload))
+            })
+            .unwrap();
+    }
+    let mut end = server(Config::default(), 512);
+    end.machine.send_fragment(Kind::Text, b"a", true, false, &mut end.outbox).unwrap();
+    let frame = encode(Kind::Text, &[]);
+    assert_eq!(end.machine.send_encoded(&frame, &mut end.outbox), Err(SendError::Unsuitable));
+    end.machine.send_close(1000, "", &mut end.outbox).unwrap();
+    assert_eq!(end.machine.send_encoded(&frame, &mut end.outbox), Err(SendError::NotOpen));
+    assert_eq!(end.machine.send_bytes(Kind::Text, &frame, &mut end.outbox), Err(SendError::NotOpen));
+}
+
+/// However full the machine made the outbox, a close frame fits: with its reason, or without.
+#[test]
+fn the_goodbye_always_fits() {
+    for (pong, message, room) in [(125, 0, 139), (125, 0, 150), (0, 50, 200), (3, 10, 147), (125, 100, 400)] {
+        for client in [false, true] {
+            let machine = if client {
+                Connection::client(Config::default(), entropy())
+            } else {
+                Connection::server(Config::default())
+            };
+            let mut end = End::new(machine, 512, room);
+            let ping = frame(true, Opcode::Ping, (!client).then_some(KEY), &vec![b'p'; pong]);
+            while end.inbox.unread().is_empty() {
+                end.inbox.push(&ping);
+                let _ = end.settle(|_| {}).unwrap();
+                let _ = end.machine.send_binary(&vec![0; message], &mut end.outbox);
+            }
+            let before = end.outbox.room();
+            end.machine.send_close(1012, &"r".repeat(123), &mut end.outbox).unwrap();
+            assert!(before - end.outbox.room() >= 4 && !end.machine.is_open());
+        }
+    }
 }
