@@ -395,7 +395,7 @@ fn shared_frames_are_the_same_bytes() {
         let mut server = server(Config::default(), 1 << 17);
         server
             .feed(&all(&client.outbox), 4096, |event| {
-                assert!(matches!(event, Event::Binary(bytes) if bytes == payload))
+                assert!(matches!(event, Event::Binary(bytes) if bytes == payload));
             })
             .unwrap();
     }
