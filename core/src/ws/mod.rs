@@ -65,7 +65,7 @@
 //! ```
 //!
 //! # Memory
-//! A connection is 248 bytes and owns no buffer. A message is assembled in the inbox: fragments are joined in place,
+//! A connection is at most 256 bytes and owns no buffer. A message is assembled in the inbox: fragments are joined in place,
 //! with control frames between them, so the largest message is the smaller of
 //! [`max_message`](Config::max_message) and the inbox's capacity less 139 bytes, however it is fragmented and however
 //! it arrives. Nothing is allocated because a header says so. The outbox needs 139 bytes at least: a frame is read
