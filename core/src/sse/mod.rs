@@ -63,6 +63,7 @@ mod error;
 mod event;
 mod feed;
 mod field;
+mod parser;
 mod stream;
 mod utf8;
 
