@@ -26,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+mod client;
 mod clock;
 mod config;
 mod connection;
@@ -42,6 +43,7 @@ mod stream;
 mod timer;
 mod traffic;
 
+pub use client::{OpenError, Opening};
 pub use clock::{entropy, now};
 pub use config::Config;
 pub use connection::Connection;
