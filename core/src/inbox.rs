@@ -251,11 +251,11 @@ impl<'s> Inbox<'s> {
             return false;
         }
         #[cfg(feature = "alloc")]
-        if let Storage::Owned { bytes, limit } = &mut self.storage {
-            if bytes.len() < len + n {
-                let grown = (bytes.len() * 2).max(len + n).clamp(SMALLEST.min(*limit), *limit);
-                bytes.resize(grown, 0);
-            }
+        if let Storage::Owned { bytes, limit } = &mut self.storage
+            && bytes.len() < len + n
+        {
+            let grown = (bytes.len() * 2).max(len + n).clamp(SMALLEST.min(*limit), *limit);
+            bytes.resize(grown, 0);
         }
         let (head, tail) = (self.head, self.tail);
         if self.storage.bytes().len() - tail < n {
