@@ -41,7 +41,8 @@ pub struct Link<'s, M: Machine> {
     /// Bytes to the peer.
     pub outbox: Outbox<'s>,
     /// Events are delivered only while the outbox has this much room for answers, in bytes; less, and it is
-    /// written first. Default: half of the outbox.
+    /// written first. Default: half of the outbox. Zero for a driver whose commands come from elsewhere: two ends
+    /// that both fill their outboxes, and wait for room before they read, wait for ever.
     pub headroom: usize,
     /// A peer that takes no byte of a waiting outbox for this long is cut off. Default: 20 s.
     pub stall: Duration,
@@ -77,7 +78,8 @@ pub enum Want {
         /// Come back at this moment at the latest.
         until: Option<Instant>,
     },
-    /// Close the connection: all is said.
+    /// Close the connection. All is said, or the outbox is not empty and the peer took nothing of it for
+    /// [`Link::stall`].
     Close,
 }
 

@@ -50,6 +50,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
             let now = now();
             match self.link.want(now).map_err(Error::Protocol)? {
                 Want::Deliver => return Poll::Ready(Ok(true)),
+                // Something is left to say, and the peer took nothing of it for `Link::stall`.
+                Want::Close if !self.link.outbox.is_empty() => {
+                    return Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+                }
                 Want::Close => return Poll::Ready(Ok(false)),
                 Want::Finish => {
                     ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
