@@ -7,14 +7,14 @@ use stillwire::{Inbox, Link, Outbox, http, polling, sse, ws};
 fn machines_are_small() {
     let sizes = [
         ("ws::Connection", size_of::<ws::Connection>(), 256),
-        ("http::Exchange", size_of::<http::Exchange>(), 200),
-        ("http::Fetch", size_of::<http::Fetch>(), 200),
-        ("sse::Stream", size_of::<sse::Stream>(), 256),
-        ("sse::Feed", size_of::<sse::Feed>(), 256),
-        ("polling::Connection", size_of::<polling::Connection>(), 128),
-        ("Inbox", size_of::<Inbox<'_>>(), 128),
-        ("Outbox", size_of::<Outbox<'_>>(), 160),
-        ("Link<ws::Connection>", size_of::<Link<'_, ws::Connection>>(), 608),
+        ("http::Exchange", size_of::<http::Exchange>(), 192),
+        ("http::Fetch", size_of::<http::Fetch>(), 192),
+        ("sse::Stream", size_of::<sse::Stream>(), 208),
+        ("sse::Feed", size_of::<sse::Feed>(), 224),
+        ("polling::Connection", size_of::<polling::Connection>(), 104),
+        ("Inbox", size_of::<Inbox<'_>>(), 96),
+        ("Outbox", size_of::<Outbox<'_>>(), 112),
+        ("Link<ws::Connection>", size_of::<Link<'_, ws::Connection>>(), 528),
     ];
     let mut over = Vec::new();
     for (name, size, limit) in sizes {
