@@ -535,8 +535,6 @@ fn every_message_arrives_once_and_in_order() {
         .unwrap_or_else(|error| panic!("{error}"));
     let troubles = troubles.into_inner();
     println!("(messages, requests) {:?}, {troubles:?}", totals.into_inner());
-    assert!(
-        troubles.len() == 8 && troubles.values().all(|n| *n >= 10),
-        "the network was too good: {troubles:?}"
-    );
+    let enough = |n: &u64| cases < 1000 || *n >= 10;
+    assert!(troubles.len() == 8 && troubles.values().all(enough), "too good a network: {troubles:?}");
 }
