@@ -27,6 +27,8 @@ pub struct Inbox<'s> {
     storage: Storage<'s>,
     head: usize,
     tail: usize,
+    /// What `spare` leaves to the machine.
+    kept: usize,
     finished: bool,
     #[cfg(feature = "count-work")]
     work: Work,
@@ -83,6 +85,7 @@ impl<'s> Inbox<'s> {
             storage,
             head: 0,
             tail: 0,
+            kept: 0,
             finished: false,
             #[cfg(feature = "count-work")]
             work: Work::default(),
@@ -93,7 +96,8 @@ impl<'s> Inbox<'s> {
 
     /// Room for new bytes: read into it, then say [`filled`](Self::filled).
     ///
-    /// Empty when the inbox is full (back-pressure, not an error) or finished. A growing inbox grows here, by
+    /// Empty when the inbox is full (back-pressure, not an error) or finished; what the machine
+    /// [keeps](Self::keep) for itself is left out. A growing inbox grows here, by
     /// doubling, never past its limit.
     pub fn spare(&mut self) -> &mut [u8] {
         if self.finished {
@@ -120,7 +124,9 @@ impl<'s> Inbox<'s> {
             }
         }
         let tail = self.tail;
-        self.storage.bytes_mut().get_mut(tail..).unwrap_or_default()
+        let free = (self.capacity() - (tail - self.head)).saturating_sub(self.kept);
+        let end = tail.saturating_add(free).min(self.storage.bytes().len());
+        self.storage.bytes_mut().get_mut(tail..end).unwrap_or_default()
     }
 
     /// `n` bytes were read into [`spare`](Self::spare).
@@ -162,7 +168,7 @@ impl<'s> Inbox<'s> {
     /// Whether a read makes sense: there is room, and the peer may send more. Allocates nothing.
     #[must_use]
     pub fn wants(&self) -> bool {
-        !self.finished && self.tail - self.head < self.capacity()
+        !self.finished && (self.tail - self.head).saturating_add(self.kept) < self.capacity()
     }
 
     /// Gives the memory of an empty growing inbox back, until bytes arrive again: an idle connection keeps no
@@ -231,6 +237,54 @@ impl<'s> Inbox<'s> {
         }
     }
 
+    /// Puts `n` bytes of arbitrary content in front of the unread byte `at`: what lies behind moves on, and the
+    /// storage grows where it can. For decoders whose output may be longer than their input.
+    ///
+    /// `false`, and nothing happened, when they do not fit or `at` lies behind the end. What
+    /// [`keep`](Self::keep) kept from the driver may be used.
+    pub fn open_gap(&mut self, at: usize, n: usize) -> bool {
+        let len = self.tail - self.head;
+        if at > len || n > self.capacity() - len {
+            return false;
+        }
+        #[cfg(feature = "alloc")]
+        if let Storage::Owned { bytes, limit } = &mut self.storage {
+            if bytes.len() < len + n {
+                let grown = (bytes.len() * 2).max(len + n).clamp(SMALLEST.min(*limit), *limit);
+                bytes.resize(grown, 0);
+            }
+        }
+        let (head, tail) = (self.head, self.tail);
+        if self.storage.bytes().len() - tail < n {
+            // The bytes that were used up make the room.
+            let bytes = self.storage.bytes_mut();
+            bytes.copy_within(head..tail, 0);
+            (self.head, self.tail) = (0, len);
+            self.count_moved(len);
+        }
+        self.tail += n;
+        self.unread_mut().copy_within(at..len, at + n);
+        self.count_moved(len - at);
+        true
+    }
+
+    /// From now on, [`spare`](Self::spare) leaves this many bytes of the capacity free: room for a machine whose
+    /// decoded bytes may need more of it than they came with. Without it, whether a legal message fits would depend
+    /// on how much of the next one has already arrived.
+    pub fn keep(&mut self, room: usize) {
+        self.kept = room;
+    }
+
+    /// Moves a few bytes forward, to `to`, over ones that are not needed any more. What lies behind stays where
+    /// it is: [`close_gap`](Self::close_gap) ends the gap when there are many such moves behind it.
+    #[inline]
+    pub fn move_down(&mut self, from: Range<usize>, to: usize) {
+        if to < from.start && from.start < from.end && from.end <= self.tail - self.head {
+            self.count_moved(from.len());
+            self.unread_mut().copy_within(from, to);
+        }
+    }
+
     /// The most unread bytes that it can hold.
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -247,8 +301,9 @@ impl<'s> Inbox<'s> {
         self.finished
     }
 
+    /// Counts `n` bytes as moved in place.
     #[inline]
-    fn count_moved(&mut self, _n: usize) {
+    pub(crate) fn count_moved(&mut self, _n: usize) {
         #[cfg(feature = "count-work")]
         {
             self.work.moved += _n as u64;

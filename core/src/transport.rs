@@ -12,7 +12,7 @@
 //!     peer.send(Kind::Text, &[b"hello, ", b"whoever you are"], outbox) // parts are not copied together first
 //! }
 //!
-//! let mut storage = [0; 64];
+//! let mut storage = [0; 256];
 //! let mut outbox = Outbox::new(&mut storage);
 //! greet(&mut ws::Connection::server(ws::Config::default()), &mut outbox)?;
 //! assert_eq!(outbox.chunk(), b"\x81\x16hello, whoever you are");

@@ -1,1 +1,53 @@
-//! (being built)
+//! stillwire on tokio: connections over any stream, and a server that speaks WebSocket, Server-Sent Events and polling
+//! on one port.
+//!
+//! * [`Server`] is what most programs want: it recognises what each client speaks and hands you a [`Peer`].
+//! * [`Connection`] drives one machine over one stream, for everything else.
+//!
+//! ```
+//! use stillwire_tokio::{Config, Server};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let (server, handle) = Server::new(listener, Config::default());
+//! # handle.shut_down(std::time::Duration::ZERO, std::time::Duration::ZERO).await;
+//! server.serve(move |mut peer| {
+//!     let handle = handle.clone();
+//!     async move {
+//!         peer.join("chat");
+//!         while let Ok(Some(stillwire_tokio::Message::Text(text))) = peer.recv().await {
+//!             handle.broadcast("chat", text.as_str(), None); // to every carrier, encoded once for each
+//!         }
+//!     }
+//! }).await;
+//! # Ok(()) }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod config;
+mod connection;
+mod error;
+mod peer;
+mod post;
+mod protocol;
+mod request;
+mod rooms;
+mod serve;
+mod server;
+mod session;
+mod stream;
+mod timer;
+mod traffic;
+
+pub use clock::{entropy, now};
+pub use config::Config;
+pub use connection::Connection;
+pub use error::Error;
+pub use peer::{Message, Peer};
+pub use protocol::ProtocolError;
+pub use request::{Request, Response};
+pub use server::{Handle, Server};
+pub use traffic::{Carrier, Traffic};

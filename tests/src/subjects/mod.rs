@@ -1,14 +1,24 @@
 //! The list of subjects: a line in `each_subject!` puts a machine into every law and gives it transcripts.
 
+pub mod http;
 pub mod polling;
+pub mod sse;
+pub mod ws;
 
 /// Calls `$do!` with the list: a name for tests, and the subject.
 #[macro_export]
 macro_rules! each_subject {
     ($do:ident) => {
         $do! {
+            sse_stream: $crate::subjects::sse::Stream,
+            sse_resync: $crate::subjects::sse::Resync,
+            sse_feed: $crate::subjects::sse::Feed,
             polling_connection: $crate::subjects::polling::Both,
             polling_client: $crate::subjects::polling::Opened,
+            http_exchange: $crate::subjects::http::OfExchange,
+            http_fetch: $crate::subjects::http::OfFetch,
+            ws_server: $crate::subjects::ws::Server,
+            ws_client: $crate::subjects::ws::Client,
         }
     };
 }

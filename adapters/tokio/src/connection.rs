@@ -1,0 +1,167 @@
+//! The driver: one machine over one stream.
+
+use core::{
+    future::poll_fn,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use std::io;
+
+use stillwire::{Inbox, Link, Machine, Outbox, Reply, Want};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{Error, clock::now, timer::Timer};
+
+/// A machine over a stream: TCP, TLS, a Unix socket, one end of `tokio::io::duplex`.
+///
+/// Everything it knows is in the struct, so a future of [`next`](Self::next) may be dropped at any time and called
+/// again: no byte is lost. Nothing happens while nobody waits in it; pongs and deadlines wait, too.
+#[derive(Debug)]
+pub struct Connection<S, M: Machine> {
+    /// The machine and its boxes. Commands take effect at the next [`next`](Self::next) or [`flush`](Self::flush).
+    pub link: Link<'static, M>,
+    /// Where the bytes come from and go to.
+    pub stream: S,
+    timer: Timer,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
+    /// A connection with boxes that grow up to `inbox` and `outbox` bytes and take no memory while idle.
+    pub fn new(stream: S, machine: M, inbox: usize, outbox: usize) -> Self {
+        let link = Link::new(machine, Inbox::with_limit(inbox), Outbox::with_limit(outbox));
+        Self { link, stream, timer: Timer::default() }
+    }
+
+    /// The next event, and the right to answer it while it is borrowed. `None`: the connection has ended.
+    ///
+    /// # Errors
+    /// The stream failed, or the peer broke the protocol; it was told before you are.
+    pub async fn next(&mut self) -> Result<Option<(M::Event<'_>, Reply<'_, 'static, M>)>, Error<M::Error>> {
+        Ok(if poll_fn(|cx| self.poll_event(cx)).await? { self.link.turn() } else { None })
+    }
+
+    /// Writes what waits in the outbox, and reads nothing meanwhile.
+    ///
+    /// # Errors
+    /// The stream failed, or the peer took nothing for [`Link::stall`].
+    pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| {
+            while !self.link.outbox.is_empty() {
+                ready!(self.poll_drain(cx))?;
+            }
+            Pin::new(&mut self.stream).poll_flush(cx)
+        })
+        .await
+    }
+
+    /// As [`next`](Self::next), for hand-written futures. True: `link.turn()` has an event. False: the end.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error<M::Error>>> {
+        loop {
+            let now = now();
+            match self.link.want(now).map_err(Error::Protocol)? {
+                Want::Deliver => return Poll::Ready(Ok(true)),
+                Want::Close => return Poll::Ready(Ok(false)),
+                Want::Finish => {
+                    ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+                    self.link.shut();
+                }
+                Want::Write { until } | Want::Read { until } | Want::Wait { until } => {
+                    // Both ways at once: neither side can starve the other.
+                    let wrote = self.poll_write(cx)?.is_ready();
+                    let read = self.poll_read(cx)?.is_ready();
+                    if !wrote && !read && self.timer.poll(until, now, cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes once. Pending: the stream takes nothing now, or there is nothing to write.
+    ///
+    /// # Errors
+    /// The stream failed.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut slices = [io::IoSlice::new(&[]); 16];
+        let mut count = 0;
+        for (slice, chunk) in slices.iter_mut().zip(self.link.outbox.chunks()) {
+            *slice = io::IoSlice::new(chunk);
+            count += 1;
+        }
+        let stream = Pin::new(&mut self.stream);
+        let n = match &slices[..count] {
+            [] => return Poll::Pending,
+            [one] => ready!(stream.poll_write(cx, one))?,
+            many => ready!(stream.poll_write_vectored(cx, many))?,
+        };
+        if n == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.link.outbox.advance(n);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes once, waiting until the stream takes something, but no longer than [`Link::stall`].
+    ///
+    /// # Errors
+    /// The stream failed, or it took nothing for so long ([`io::ErrorKind::TimedOut`]).
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let now = now();
+            let until = self.link.stall_deadline(now);
+            if until.is_some_and(|at| now >= at) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            match self.poll_write(cx) {
+                Poll::Pending if self.timer.poll(until, now, cx).is_ready() => {}
+                polled => return polled,
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let inbox = &mut self.link.inbox;
+        if !inbox.wants() {
+            return Poll::Pending;
+        }
+        let stream = Pin::new(&mut self.stream);
+        if inbox.allocated() == 0 {
+            // Idle so far: the first bytes come by way of the stack, and only then is memory taken.
+            let mut scratch = [MaybeUninit::uninit(); 2048];
+            let most = scratch.len().min(inbox.capacity());
+            let mut buffer = ReadBuf::uninit(&mut scratch[..most]);
+            ready!(stream.poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                inbox.finish();
+            }
+            inbox.push(buffer.filled());
+            return Poll::Ready(Ok(()));
+        }
+        let mut buffer = ReadBuf::new(inbox.spare());
+        match stream.poll_read(cx, &mut buffer)? {
+            Poll::Pending => {
+                inbox.rest();
+                return Poll::Pending;
+            }
+            Poll::Ready(()) => match buffer.filled().len() {
+                0 => inbox.finish(),
+                n => inbox.filled(n),
+            },
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Another machine takes over, as after an upgrade: boxes and stream stay, no byte is lost.
+    pub fn switch<N: Machine>(self, machine: impl FnOnce(M) -> N) -> Connection<S, N> {
+        Connection { link: self.link.switch(machine), stream: self.stream, timer: self.timer }
+    }
+
+    /// The same connection over another type of stream: wrapped, or put into an enum.
+    pub fn map_stream<T>(self, wrap: impl FnOnce(S) -> T) -> Connection<T, M> {
+        Connection { link: self.link, stream: wrap(self.stream), timer: self.timer }
+    }
+}

@@ -1,0 +1,330 @@
+//! What the application holds: one remote party, whatever carries it.
+
+use core::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use std::sync::Arc;
+
+use futures_core::Stream as FutureStream;
+use futures_sink::Sink;
+use stillwire::{Incoming, Kind, SendError, Transport, hub::Shared, sse};
+
+use crate::{
+    Carrier, Connection, Error, ProtocolError, Request, post::Post, protocol::Protocol, server::Inner,
+    stream::Stream, traffic::Meter,
+};
+
+/// A message, owned.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Message {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Binary(Vec<u8>),
+}
+
+impl Message {
+    fn parts(&self) -> (Kind, &[u8]) {
+        match self {
+            Self::Text(text) => (Kind::Text, text.as_bytes()),
+            Self::Binary(bytes) => (Kind::Binary, bytes),
+        }
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+/// One remote party: a WebSocket, an event stream or a polling session. The task that holds it drives it.
+///
+/// The wire moves while the task waits in [`recv`](Self::recv) or [`send`](Self::send), and only then: pings are
+/// answered, keepalives sent and broadcasts delivered there. A handler that works for long should do so in
+/// another task. Both futures may be dropped at any time; no message is lost or cut.
+///
+/// Dropping a peer closes its connection without a goodbye; [`end`](Self::end) says one.
+#[derive(Debug)]
+pub struct Peer {
+    id: u64,
+    connection: Connection<Stream, Protocol>,
+    request: Box<Request>,
+    post: Arc<Post>,
+    rooms: Vec<String>,
+    server: Arc<Inner>,
+    meter: Arc<Meter>,
+    on_drop: Option<stillwire::polling::Sid>,
+    dismissed: bool,
+    over: bool,
+}
+
+impl Peer {
+    pub(crate) fn new(
+        (id, post): (u64, Arc<Post>),
+        server: Arc<Inner>,
+        connection: Connection<Stream, Protocol>,
+        request: Request,
+        on_drop: Option<stillwire::polling::Sid>,
+    ) -> Self {
+        let meter = server.meter(connection.link.machine.carrier());
+        let (request, rooms) = (Box::new(request), Vec::new());
+        let (dismissed, over) = (false, false);
+        Self { id, connection, request, post, rooms, server, meter, on_drop, dismissed, over }
+    }
+
+    /// A number that no other peer of this server has or had.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What carries it.
+    #[must_use]
+    pub fn carrier(&self) -> Carrier {
+        self.connection.link.machine.carrier()
+    }
+
+    /// The request that opened it: path, query, cookies, `Last-Event-ID`, address.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The next message. `None`: it has ended, for ever. An event stream has no messages, only an end.
+    ///
+    /// # Errors
+    /// The connection broke, or the peer broke the protocol. `None` follows.
+    pub async fn recv(&mut self) -> Result<Option<Message>, Error<ProtocolError>> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Queues a message, whole or not at all, without waiting. The bytes leave in the next
+    /// [`recv`](Self::recv), [`send`](Self::send) or [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// [`SendError`]: nothing was queued.
+    pub fn try_send(&mut self, message: &Message) -> Result<(), SendError> {
+        if self.over {
+            return Err(SendError::NotOpen);
+        }
+        let (kind, bytes) = message.parts();
+        let link = &mut self.connection.link;
+        link.machine.send(kind, &[bytes], &mut link.outbox)?;
+        self.meter.message();
+        Ok(())
+    }
+
+    /// Waits for room, queues a message and writes what the socket takes at once.
+    ///
+    /// Reads nothing meanwhile, and waits no longer than [`Config::stall`](crate::Config::stall) for a peer that
+    /// takes nothing.
+    ///
+    /// # Errors
+    /// [`SendError`]: the message was not queued; [`SendError::NotOpen`] when the connection broke or stalled.
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
+        let message = message.into();
+        poll_fn(|cx| self.poll_queue(cx, |peer| peer.try_send(&message))).await
+    }
+
+    /// [`send`](Self::send) for an event stream: one event with its type, id and `retry`.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); [`SendError::Unsuitable`] for another carrier, or fields with a line break in them.
+    pub async fn send_event(&mut self, event: &sse::Block<'_>) -> Result<(), SendError> {
+        poll_fn(|cx| {
+            self.poll_queue(cx, |peer| {
+                let link = &mut peer.connection.link;
+                let Protocol::Events(feed) = &mut link.machine else { return Err(SendError::Unsuitable) };
+                feed.send_block(event, &mut link.outbox)?;
+                peer.meter.message();
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Writes everything that was queued.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`]: the connection broke or stalled.
+    pub async fn flush(&mut self) -> Result<(), SendError> {
+        if self.connection.flush().await.is_err() {
+            self.over = true;
+            return Err(SendError::NotOpen);
+        }
+        Ok(())
+    }
+
+    /// Begins an orderly end: a close frame, a last batch, the end of the stream. Go on with [`recv`](Self::recv)
+    /// until it says `None`, or the goodbye stays here.
+    pub fn end(&mut self, reason: &str) {
+        let link = &mut self.connection.link;
+        link.machine.close(reason, &mut link.outbox);
+    }
+
+    /// Joins a room, for [`Handle::broadcast`](crate::Handle::broadcast). False: it is there already.
+    pub fn join(&mut self, room: &str) -> bool {
+        let joined = self.server.rooms.join(room, self.id, self.post.clone());
+        if joined {
+            self.rooms.push(room.to_owned());
+        }
+        joined
+    }
+
+    /// Leaves a room. False: it was not there.
+    pub fn leave(&mut self, room: &str) -> bool {
+        self.rooms.retain(|joined| joined != room);
+        self.server.rooms.leave(room, self.id)
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error<ProtocolError>>> {
+        while !self.over {
+            let waiting = self.empty_mailbox(cx);
+            match self.connection.poll_event(cx) {
+                // The outbox drained, and more was posted than fitted into it.
+                Poll::Pending if waiting && self.connection.link.outbox.is_empty() => {}
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(true)) => {
+                    let message = match self.connection.link.turn() {
+                        Some((Incoming::Text(text), _)) => Message::Text(text.as_str().to_owned()),
+                        Some((Incoming::Binary(bytes), _)) => Message::Binary(bytes.to_vec()),
+                        _ => continue,
+                    };
+                    self.meter.message();
+                    return Poll::Ready(Ok(Some(message)));
+                }
+                Poll::Ready(ended) => {
+                    self.over = true;
+                    return Poll::Ready(ended.map(|_| None));
+                }
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// What other tasks posted goes to the outbox while there is room. True: something is left.
+    fn empty_mailbox(&mut self, cx: &Context<'_>) -> bool {
+        let (link, meter) = (&mut self.connection.link, &self.meter);
+        let (left, dismissed) = self.post.empty(cx, |message: &Shared| {
+            match link.machine.send_shared(message, &mut link.outbox) {
+                // Too large for an empty outbox is too large for ever.
+                Err(SendError::Full(_)) if !link.outbox.is_empty() => return false,
+                Err(_) => {}
+                Ok(()) => meter.message(),
+            }
+            true
+        });
+        if let (Some(after), false) = (dismissed, self.dismissed) {
+            self.dismissed = true;
+            link.machine.dismiss(after, &mut link.outbox);
+        }
+        left
+    }
+
+    fn poll_queue(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut queue: impl FnMut(&mut Self) -> Result<(), SendError>,
+    ) -> Poll<Result<(), SendError>> {
+        loop {
+            match queue(self) {
+                Err(SendError::Full(_)) if !self.connection.link.outbox.is_empty() => {
+                    match self.connection.poll_drain(cx) {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(_)) => {
+                            self.over = true;
+                            return Poll::Ready(Err(SendError::NotOpen));
+                        }
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+                queued => {
+                    // What the socket does not take now leaves later; a failure is told by `recv`.
+                    let _ = self.connection.poll_write(cx);
+                    return Poll::Ready(queued);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.post.close();
+        for room in &self.rooms {
+            self.server.rooms.leave(room, self.id);
+        }
+        self.server.forget(self.id, self.on_drop);
+    }
+}
+
+/// As [`recv`](Peer::recv).
+impl FutureStream for Peer {
+    type Item = Result<Message, Error<ProtocolError>>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_recv(cx).map(Result::transpose)
+    }
+}
+
+/// Feed many, flush once: a ready peer has room in its outbox for about one more message of the usual size.
+impl Sink<Message> for Peer {
+    type Error = SendError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let connection = &mut self.get_mut().connection;
+        while connection.link.outbox.room() < connection.link.headroom {
+            match connection.poll_drain(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(SendError::NotOpen)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+        self.get_mut().try_send(&message)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let connection = &mut self.get_mut().connection;
+        while !connection.link.outbox.is_empty() {
+            match connection.poll_drain(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(SendError::NotOpen)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says goodbye and waits for the end; messages that still come are dropped.
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let peer = self.get_mut();
+        peer.end("");
+        loop {
+            match peer.poll_recv(cx) {
+                Poll::Ready(Ok(Some(_))) => {}
+                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(SendError::NotOpen)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The three transports as one machine: `Machine` has no `dyn`, so the set is an enum, and the enum is small.
+
+use bytes::Bytes;
+use core::time::Duration;
+use stillwire::{
+    Inbox, Incoming, Instant, Kind, Machine, Outbox, Progress, SendError, Transport, http,
+    hub::{Dialect, Shared},
+    polling, sse, ws,
+};
+
+use crate::Carrier;
+
+/// Whatever a peer speaks.
+#[derive(Debug)]
+pub(crate) enum Protocol {
+    WebSocket(ws::Connection),
+    Events(sse::Feed),
+    Polling(polling::Connection),
+}
+
+/// What a peer did to end its connection, by protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// A WebSocket.
+    #[error(transparent)]
+    WebSocket(#[from] ws::Error),
+    /// The HTTP exchange below an event stream.
+    #[error(transparent)]
+    Http(#[from] http::Error),
+    /// Long polling.
+    #[error(transparent)]
+    Polling(#[from] polling::Error),
+}
+
+macro_rules! each {
+    ($self:ident, $machine:ident => $do:expr) => {
+        match $self {
+            Self::WebSocket($machine) => $do,
+            Self::Events($machine) => $do,
+            Self::Polling($machine) => $do,
+        }
+    };
+}
+
+impl Machine for Protocol {
+    type Event<'i> = Incoming<'i>;
+    type Error = ProtocolError;
+
+    fn advance(
+        &mut self,
+        now: Instant,
+        inbox: &mut Inbox<'_>,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<Progress, ProtocolError> {
+        Ok(each!(self, machine => machine.advance(now, inbox, outbox)?))
+    }
+
+    fn event<'i>(&self, inbox: &'i Inbox<'_>) -> Option<Incoming<'i>> {
+        each!(self, machine => machine.incoming(inbox))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        each!(self, machine => machine.deadline())
+    }
+
+    fn release(&mut self, inbox: &mut Inbox<'_>) {
+        each!(self, machine => machine.release(inbox));
+    }
+}
+
+impl Transport for Protocol {
+    fn incoming<'i>(&self, inbox: &'i Inbox<'_>) -> Option<Incoming<'i>> {
+        self.event(inbox)
+    }
+
+    fn send(&mut self, kind: Kind, parts: &[&[u8]], outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        each!(self, machine => machine.send(kind, parts, outbox))
+    }
+
+    fn close(&mut self, reason: &str, outbox: &mut Outbox<'_>) {
+        each!(self, machine => machine.close(reason, outbox));
+    }
+}
+
+impl Protocol {
+    pub(crate) fn carrier(&self) -> Carrier {
+        match self {
+            Self::WebSocket(_) => Carrier::WebSocket,
+            Self::Events(_) => Carrier::Events,
+            Self::Polling(_) => Carrier::Polling,
+        }
+    }
+
+    /// The dialect whose bytes may go past the machine, which they may only while it is open.
+    fn dialect(&self) -> Option<Dialect> {
+        match self {
+            Self::WebSocket(machine) => machine.is_open().then_some(Dialect::WebSocket),
+            Self::Events(machine) => machine.is_open().then_some(Dialect::Events),
+            Self::Polling(_) => None,
+        }
+    }
+
+    /// Sends what many get: encoded once for all of them where the bytes are the same for all.
+    pub(crate) fn send_shared(&mut self, message: &Shared, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        let Some(dialect) = self.dialect() else {
+            return self.send(message.kind(), &[message.payload()], outbox);
+        };
+        let form = message.try_form(dialect, |kind, payload| {
+            let mut once = Outbox::with_limit(usize::MAX);
+            self.send(kind, &[payload], &mut once)?;
+            Ok::<_, SendError>(Bytes::copy_from_slice(once.chunk()))
+        })?;
+        Ok(outbox.push_shared(form)?)
+    }
+
+    /// The goodbye with a hint when to come back, as each protocol can say it.
+    pub(crate) fn dismiss(&mut self, after: Duration, outbox: &mut Outbox<'_>) {
+        let reason = format!("come back in {} ms", after.as_millis());
+        // "Service restart": clients take it for a reason to connect again.
+        const SERVICE_RESTART: u16 = 1012;
+        let _ = match self {
+            Self::WebSocket(machine) => machine.send_close(SERVICE_RESTART, &reason, outbox),
+            Self::Polling(machine) => machine.send_close(SERVICE_RESTART, &reason, outbox),
+            Self::Events(feed) => {
+                let said = feed.retry(after, outbox);
+                feed.close("", outbox);
+                said
+            }
+        };
+    }
+}

@@ -1,0 +1,142 @@
+//! What the application sees of requests, and what it answers.
+
+use core::{fmt, future::Future, pin::Pin};
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use stillwire::http::{RequestHead, RequestView};
+
+use crate::Carrier;
+
+/// The head of a request, and for [`Config::on_request`](crate::Config::on_request) its body.
+///
+/// [`RequestView`] reads it: `request.path()`, `request.query("room")`, `request.header("cookie")`.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method, in the case it came in.
+    pub method: String,
+    /// The target as it stands in the request line.
+    pub target: String,
+    /// Names and values, in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The other end of the TCP connection; behind a proxy that is the proxy.
+    pub address: SocketAddr,
+    /// The body; empty for what becomes a peer.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub(crate) fn new(head: &RequestHead<'_>, address: SocketAddr) -> Self {
+        let headers = head.headers().map(|(name, value)| (name.to_owned(), value.to_vec()));
+        Self {
+            method: head.method().to_owned(),
+            target: head.target().to_owned(),
+            headers: headers.collect(),
+            address,
+            body: Vec::new(),
+        }
+    }
+}
+
+impl RequestView for Request {
+    fn method(&self) -> &str {
+        &self.method
+    }
+
+    fn target(&self) -> &str {
+        &self.target
+    }
+
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let same = move |(other, _): &&(String, Vec<u8>)| other.eq_ignore_ascii_case(name);
+        self.headers.iter().filter(same).map(|(_, value)| value.as_slice())
+    }
+}
+
+/// An answer of the application.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// 200 to 599.
+    pub status: u16,
+    /// Names and values; `content-length` and `connection` are written by the server.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+    /// The carrier that this exchange belongs to in [`Handle::traffic`](crate::Handle::traffic): it counts as one
+    /// request and one message of it. Default: none.
+    pub carrier: Option<Carrier>,
+}
+
+impl Response {
+    /// An answer without headers and without a body.
+    #[must_use]
+    pub const fn new(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Bytes::new(), carrier: None }
+    }
+
+    /// An answer with a body of a type: `Response::with(200, "text/html; charset=utf-8", PAGE)`.
+    #[must_use]
+    pub fn with(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), ..Self::new(status).header("content-type", content_type) }
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Counted for a carrier.
+    #[must_use]
+    pub const fn counted_for(mut self, carrier: Carrier) -> Self {
+        self.carrier = Some(carrier);
+        self
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// Answers the requests that are none of the three transports.
+#[derive(Clone)]
+pub(crate) struct OnRequest(Arc<dyn Fn(Request) -> Answering + Send + Sync>);
+
+impl OnRequest {
+    pub(crate) fn new<F: Future<Output = Response> + Send + 'static>(
+        answer: impl Fn(Request) -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(move |request| Box::pin(answer(request))))
+    }
+
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        (self.0)(request).await
+    }
+}
+
+/// Looks at whoever wants to become a peer.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<dyn Fn(Carrier, &Request) -> Result<(), Response> + Send + Sync>);
+
+impl Gate {
+    pub(crate) fn new(
+        gate: impl Fn(Carrier, &Request) -> Result<(), Response> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(gate))
+    }
+
+    pub(crate) fn ask(&self, carrier: Carrier, request: &Request) -> Result<(), Response> {
+        (self.0)(carrier, request)
+    }
+}
+
+impl fmt::Debug for OnRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnRequest(..)")
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate(..)")
+    }
+}

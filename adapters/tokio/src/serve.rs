@@ -1,0 +1,286 @@
+//! One TCP connection, until it ends or becomes a peer.
+//!
+//! What a head asks for is decided while it is borrowed, and carried out after.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use stillwire::{
+    http::{self, Event, Exchange, RequestHead, RequestView},
+    polling::{self, Answer, Refused},
+    sse, ws,
+};
+use tokio::net::TcpStream;
+
+use crate::{
+    Carrier, Connection, Error, Request, Response,
+    protocol::Protocol,
+    server::{Inner, stopped},
+    session::{Session, SessionStream},
+    stream::Stream,
+    traffic::Metered,
+};
+
+type Http = Connection<Metered<TcpStream>, Exchange>;
+type Ended = Result<(), Error<http::Error>>;
+
+/// What a head asks for.
+enum Route<'a> {
+    Upgrade(ws::Accept<'a>),
+    Events,
+    Poll(polling::Request),
+    Application,
+    Refuse(Response),
+}
+
+pub(crate) async fn connection(
+    inner: Arc<Inner>,
+    socket: TcpStream,
+    address: SocketAddr,
+    crowded: bool,
+    guard: Arc<()>,
+) -> Ended {
+    let config = &inner.config;
+    let exchange = Exchange::new(config.http);
+    let mut http = Connection::new(Metered::new(socket, guard), exchange, config.inbox, config.outbox);
+    http.link.stall = config.stall;
+    let offered: Vec<&str> = config.subprotocols.iter().map(String::as_str).collect();
+    let (mut stop, mut told) = (inner.stop.subscribe(), false);
+    loop {
+        http.stream.charge(None);
+        let (request, route) = tokio::select! {
+            biased;
+            event = http.next() => match event? {
+                None => return Ok(()),
+                Some((Event::Head(head), _)) => {
+                    let request = Request::new(&head, address);
+                    let route = if crowded { unavailable() } else { route(&inner, &head, &request, &offered) };
+                    (request, route)
+                }
+                Some(_) => continue,
+            },
+            () = stopped(&mut stop), if !told => {
+                told = true;
+                http.link.machine.close_after();
+                continue;
+            }
+        };
+        match route {
+            Route::Upgrade(accept) => return upgrade(&inner, http, request, accept).await,
+            Route::Events => return events(&inner, http, request).await,
+            Route::Poll(asked) => poll(&inner, &mut http, request, asked).await?,
+            Route::Application => {
+                http.link.machine.collect(config.max_body);
+                let Some(body) = body(&mut http).await? else { return Ok(()) };
+                let response = config.on_request.answer(Request { body, ..request }).await;
+                if let Some(carrier) = response.carrier {
+                    let meter = inner.meter(carrier);
+                    meter.request();
+                    meter.message();
+                    http.stream.charge(Some(meter));
+                }
+                respond(&inner, &mut http, &response)?;
+            }
+            Route::Refuse(response) => {
+                http.link.machine.close_after();
+                respond(&inner, &mut http, &response)?;
+            }
+        }
+        http.flush().await?;
+    }
+}
+
+fn route<'a>(inner: &Inner, head: &RequestHead<'_>, request: &Request, offered: &[&'a str]) -> Route<'a> {
+    if inner.is_closing() {
+        return unavailable();
+    }
+    let config = &inner.config;
+    let path = RequestView::path(head);
+    if head.has_token("upgrade", "websocket") {
+        return match (config.gate.ask(Carrier::WebSocket, request), ws::Accept::new(head, offered)) {
+            (_, Err(error)) => Route::Refuse(refusal(error)),
+            (Err(response), _) => Route::Refuse(response),
+            (Ok(()), Ok(accept)) => Route::Upgrade(accept),
+        };
+    }
+    let accepts = |kind: &str| head.values("accept").any(|value| value.starts_with(kind.as_bytes()));
+    let is_stream = config.event_paths.iter().any(|stream| stream == path) || accepts("text/event-stream");
+    if head.method() == "GET" && is_stream {
+        return match config.gate.ask(Carrier::Events, request) {
+            Ok(()) => Route::Events,
+            Err(response) => Route::Refuse(response),
+        };
+    }
+    let below = path.strip_prefix(config.polling_base.as_str()).filter(|below| below.starts_with('/'));
+    if let (Some(below), false) = (below, head.method() == "OPTIONS") {
+        let query = head.target().split_once('?').map(|(_, query)| query);
+        return match polling::Request::parse(head.method(), below, query) {
+            Err(refused) => Route::Refuse(from_answer(&refused.answer())),
+            Ok(polling::Request::Open) => match config.gate.ask(Carrier::Polling, request) {
+                Ok(()) => Route::Poll(polling::Request::Open),
+                Err(response) => Route::Refuse(response),
+            },
+            Ok(asked) => Route::Poll(asked),
+        };
+    }
+    Route::Application
+}
+
+/// Too many, or going away.
+fn unavailable<'a>() -> Route<'a> {
+    Route::Refuse(Response::new(503).header("retry-after", "2"))
+}
+
+fn refusal(error: ws::UpgradeError) -> Response {
+    let plain = Response::with(error.http_status(), "text/plain; charset=utf-8", format!("{error}\n"));
+    error.headers().iter().fold(plain, |response, (name, value)| response.header(name, value))
+}
+
+fn from_answer(answer: &Answer) -> Response {
+    let mut response = Response::new(answer.status());
+    response.body = answer.body().to_vec().into();
+    answer.headers().fold(response, |response, (name, value)| response.header(name, value))
+}
+
+fn headers<'a>(inner: &'a Inner, more: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
+    inner.config.headers.iter().chain(more).map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+/// An answer of the application that cannot be sent is its mistake: 500 goes out in its place.
+fn respond(inner: &Inner, http: &mut Http, response: &Response) -> Ended {
+    let (exchange, outbox) = (&mut http.link.machine, &mut http.link.outbox);
+    let headers = headers(inner, &response.headers);
+    match exchange.respond(response.status, &headers, &response.body, outbox) {
+        Err(http::SendError::NotYourTurn) | Ok(()) => Ok(()),
+        Err(_) => {
+            exchange.close_after();
+            let _ = exchange.respond(500, &[], b"", outbox);
+            Ok(())
+        }
+    }
+}
+
+/// The whole body. `None`: the peer is gone.
+async fn body(http: &mut Http) -> Result<Option<Vec<u8>>, Error<http::Error>> {
+    let mut body = Vec::new();
+    while let Some((event, _)) = http.next().await? {
+        match event {
+            Event::Body(piece) => body.extend_from_slice(piece),
+            Event::End => return Ok(Some(body)),
+            Event::Gone => break,
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+async fn upgrade(inner: &Arc<Inner>, mut http: Http, request: Request, accept: ws::Accept<'_>) -> Ended {
+    let meter = inner.meter(Carrier::WebSocket);
+    meter.request();
+    http.stream.charge(Some(meter));
+    if accept.write(&headers(inner, &[]), &mut http.link.outbox).is_err() {
+        respond(inner, &mut http, &Response::new(500))?;
+        return Ok(http.flush().await?);
+    }
+    // The opening leaves before the peer is handed over: it may have to wait for somebody to accept it.
+    http.flush().await?;
+    let websocket = ws::Connection::server(inner.config.websocket.clone());
+    let connection = http.map_stream(Stream::Socket).switch(|_| Protocol::WebSocket(websocket));
+    let _ = inner.incoming.send(inner.peer(connection, request, None)).await;
+    Ok(())
+}
+
+async fn events(inner: &Arc<Inner>, mut http: Http, request: Request) -> Ended {
+    let meter = inner.meter(Carrier::Events);
+    meter.request();
+    http.stream.charge(Some(meter));
+    let begun = sse::Feed::begin(&mut http.link.machine, &headers(inner, &[]), &mut http.link.outbox);
+    if begun.is_err() {
+        respond(inner, &mut http, &Response::new(500))?;
+        return Ok(http.flush().await?);
+    }
+    http.flush().await?;
+    let config = inner.config.events.clone();
+    let feed = |exchange| Protocol::Events(sse::Feed::over(exchange, config));
+    let connection = http.map_stream(Stream::Socket).switch(feed);
+    let _ = inner.incoming.send(inner.peer(connection, request, None)).await;
+    Ok(())
+}
+
+async fn poll(inner: &Arc<Inner>, http: &mut Http, request: Request, asked: polling::Request) -> Ended {
+    let meter = inner.meter(Carrier::Polling);
+    meter.request();
+    http.stream.charge(Some(meter));
+    let known = match asked.sid() {
+        None => None,
+        Some(sid) => match inner.session(sid) {
+            Some(session) => Some(session),
+            None => return respond(inner, http, &from_answer(&Refused::NotFound.answer())),
+        },
+    };
+    let answer = match (asked, known) {
+        (polling::Request::Receive { after, .. }, Some(session)) => {
+            return receive(inner, http, &session, after).await;
+        }
+        (polling::Request::Send { .. }, Some(session)) => {
+            http.link.machine.collect(inner.config.polling.max_bytes);
+            let Some(body) = body(http).await? else { return Ok(()) };
+            session.post(&body).map_or_else(|refused| refused.answer(), polling::Ack::answer)
+        }
+        (polling::Request::Close { .. }, Some(session)) => {
+            session.end().map_or_else(|refused| refused.answer(), |()| Answer::EMPTY)
+        }
+        _ => return open(inner, http, request).await,
+    };
+    respond(inner, http, &from_answer(&answer))
+}
+
+/// A new session, and a peer that owns it.
+async fn open(inner: &Arc<Inner>, http: &mut Http, request: Request) -> Ended {
+    let config = &inner.config;
+    let mut opened = None;
+    let named = inner.open(|sid| {
+        let session = polling::Session::new(sid, &config.polling, crate::clock::now());
+        opened = Some((session.opened(), session.connection()));
+        Session::new(session)
+    });
+    let (Some((sid, session)), Some((answer, machine))) = (named, opened) else {
+        return respond(inner, http, &Response::new(503).header("retry-after", "2"));
+    };
+    let stream = Stream::Session(SessionStream::new(session));
+    let connection = Connection::new(stream, Protocol::Polling(machine), config.inbox, config.outbox);
+    let peer = inner.peer(connection, request, Some(sid));
+    respond(inner, http, &from_answer(&answer))?;
+    http.flush().await?;
+    let _ = inner.incoming.send(peer).await;
+    Ok(())
+}
+
+/// The application's turn lasts until the session has something; meanwhile the exchange watches for the peer's end.
+async fn receive(inner: &Inner, http: &mut Http, session: &Arc<Session>, after: u64) -> Ended {
+    let mut seat = match session.sit(after) {
+        Ok(seat) => seat,
+        Err(refused) => return respond(inner, http, &from_answer(&refused.answer())),
+    };
+    let served = loop {
+        tokio::select! {
+            biased;
+            served = seat.next() => break served,
+            event = http.next() => match event? {
+                None | Some((Event::Gone, _)) => return Ok(()), // the seat is dropped: aborted
+                Some(_) => {}
+            }
+        }
+    };
+    let response = match served {
+        Ok(batch) => {
+            let [kind, cache] = polling::HEADERS;
+            Response::with(200, kind.1, batch).header(cache.0, cache.1)
+        }
+        Err(answer) => from_answer(&answer),
+    };
+    respond(inner, http, &response)?;
+    // "Done" is said when the bytes have left, not when they were queued.
+    http.flush().await?;
+    seat.done();
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! What a machine waits for, and how long.
+
+use core::time::Duration;
+
+use super::config::Millis;
+use crate::Instant;
+
+/// What is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum For {
+    /// Nothing with a deadline.
+    Nothing,
+    Request,
+    /// The first byte of an answer.
+    Answer,
+    Head,
+    Body,
+    /// The peer's end.
+    End,
+}
+
+/// One deadline. A wait keeps the deadline that it began with.
+#[derive(Debug)]
+pub(super) struct Wait {
+    what: For,
+    due: Option<Instant>,
+    /// How long a body may pause, before `body_rate` cuts it short.
+    pause: Duration,
+}
+
+impl Wait {
+    pub(super) const fn new() -> Self {
+        Self { what: For::Nothing, due: None, pause: Duration::ZERO }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.due.filter(|due| *due < Instant::MAX)
+    }
+
+    pub(super) fn stop(&mut self) {
+        (self.what, self.due) = (For::Nothing, None);
+    }
+
+    /// Waits, or goes on waiting; `true` when the time is up.
+    pub(super) fn is_over(&mut self, what: For, now: Instant, within: Millis) -> bool {
+        self.is_over_after(what, now, within.duration())
+    }
+
+    fn is_over_after(&mut self, what: For, now: Instant, within: Duration) -> bool {
+        if self.what != what {
+            (self.what, self.due) = (what, Some(now + within));
+        }
+        self.due.is_some_and(|due| now >= due && due < Instant::MAX)
+    }
+
+    /// A body begins: it may pause that long.
+    pub(super) fn begin_body(&mut self, within: Millis) {
+        self.pause = within.duration();
+        self.stop();
+    }
+
+    /// As [`is_over`](Self::is_over), for a body.
+    pub(super) fn is_body_over(&mut self, now: Instant) -> bool {
+        self.is_over_after(For::Body, now, self.pause)
+    }
+
+    /// So many bytes of a body came: what was waited is lost, what they are worth at `rate` bytes per second is
+    /// won, and there is never more than at the beginning.
+    pub(super) fn body_came(&mut self, now: Instant, bytes: usize, rate: u32, within: Millis) {
+        let within = within.duration();
+        if let (For::Body, Some(due)) = (self.what, self.deadline()) {
+            self.pause = due.saturating_since(now);
+        }
+        self.pause = match rate {
+            0 => within,
+            rate => {
+                let nanos = (bytes as u64).saturating_mul(1_000_000_000) / u64::from(rate);
+                self.pause.saturating_add(Duration::from_nanos(nanos)).min(within)
+            }
+        };
+        self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::since_epoch(Duration::from_millis(millis))
+    }
+}

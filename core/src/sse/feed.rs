@@ -1,0 +1,218 @@
+//! The sending side: a machine over an exchange whose answer does not end.
+
+use core::time::Duration;
+
+#[cfg(feature = "alloc")]
+use bytes::Bytes;
+
+use super::{
+    block::{Block, Parts},
+    config::FeedConfig,
+    event::Gone,
+};
+use crate::{
+    Inbox, Incoming, Instant, Kind, Machine, Outbox, Progress, SendError, Transport,
+    http::{self, Exchange, Framing, RequestView},
+};
+
+/// What keeps a silent stream alive: a comment (HTML 9.2.7).
+const KEEP_ALIVE: &[u8] = b":\n\n";
+
+/// The server's side of one event stream.
+///
+/// Answer the request with [`begin`](Self::begin), then put the feed in the place of the exchange with
+/// [`Link::switch`](crate::Link::switch). The answer ends with the connection, so the bytes of a block are the same for
+/// every subscriber and can be [shared](Self::send_shared).
+///
+/// What waits in the outbox is bounded by the outbox: [`SendError::Full`] is how a subscriber that is too slow shows
+/// itself, and whether to drop the block or the subscriber is yours to decide. The only event is [`Gone`].
+#[derive(Debug)]
+pub struct Feed {
+    exchange: Exchange,
+    config: FeedConfig,
+    /// When the next comment is due; set by `advance` after something was sent.
+    due: Option<Instant>,
+}
+
+impl Feed {
+    /// The headers of the answer: the type that browsers insist on, no copies in caches, and no waiting for more in
+    /// proxies like nginx, which would else hold small events back.
+    pub const HEADERS: [(&'static str, &'static str); 3] =
+        [("content-type", "text/event-stream"), ("cache-control", "no-store"), ("x-accel-buffering", "no")];
+
+    /// The most bytes of a [`last_event_id`](Self::last_event_id).
+    pub const MAX_LAST_EVENT_ID: usize = 1024;
+
+    /// How many headers an answer has at most.
+    const MOST_HEADERS: usize = 16;
+
+    /// Begins the answer: status 200, [`HEADERS`](Self::HEADERS) and yours, of which those with the same name are sent
+    /// instead of ours. At most 13 of them.
+    ///
+    /// To tell a browser to stop, answer with status 204 instead: any other ending makes it connect again (HTML 9.2.3).
+    ///
+    /// # Errors
+    /// [`http::SendError`], nothing was written: it is not your turn, a header cannot be sent, there are too many
+    /// (`Unsuitable`), or the outbox is full.
+    pub fn begin(
+        exchange: &mut Exchange,
+        headers: &[(&str, &str)],
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), http::SendError> {
+        let replaced = |name: &str| headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+        let ours = Self::HEADERS.iter().filter(|(name, _)| !replaced(name));
+        let mut all = [("", ""); Self::MOST_HEADERS];
+        let mut len = 0;
+        for header in ours.chain(headers) {
+            *all.get_mut(len).ok_or(http::SendError::Unsuitable)? = *header;
+            len += 1;
+        }
+        exchange.begin(200, all.get(..len).unwrap_or_default(), Framing::UntilClose, outbox)
+    }
+
+    /// A feed over an exchange whose answer was begun with [`begin`](Self::begin):
+    /// `link.switch(|exchange| Feed::over(exchange, FeedConfig::default()))`.
+    ///
+    /// If the request was HEAD, the answer ends with its head.
+    #[must_use]
+    pub fn over(exchange: Exchange, config: FeedConfig) -> Self {
+        Self { exchange, config, due: None }
+    }
+
+    /// Where the subscriber wants to go on: the `Last-Event-ID` header (HTML 9.2.4). `None` when it is missing, empty,
+    /// repeated, or longer than [`MAX_LAST_EVENT_ID`](Self::MAX_LAST_EVENT_ID) bytes.
+    ///
+    /// Anybody can write anything there, so these are bytes and no promise: look them up among the events that this
+    /// subscriber may see, and nowhere else.
+    #[must_use]
+    pub fn last_event_id(request: &impl RequestView) -> Option<&[u8]> {
+        let id = request.only("last-event-id")?;
+        (1..=Self::MAX_LAST_EVENT_ID).contains(&id.len()).then_some(id)
+    }
+
+    /// Sends one block.
+    ///
+    /// # Errors
+    /// [`SendError`], nothing was written: `NotOpen` when the stream has ended, `Unsuitable` when
+    /// [`Block::check`] fails (it says why), `Full` when there is no room.
+    pub fn send_block(&mut self, block: &Block<'_>, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        block.check()?;
+        self.check_open()?;
+        block.write(outbox)?;
+        self.due = None;
+        Ok(())
+    }
+
+    /// Sends a block that was encoded with [`Block::to_bytes`] and is shared with other subscribers.
+    ///
+    /// # Errors
+    /// `NotOpen` or `Full`: nothing was written.
+    #[cfg(feature = "alloc")]
+    pub fn send_shared(&mut self, block: &Bytes, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        self.check_open()?;
+        outbox.push_shared(block)?;
+        self.due = None;
+        Ok(())
+    }
+
+    /// Tells how long to wait before connecting again. Spread it over the subscribers before you close many streams.
+    ///
+    /// # Errors
+    /// As [`send_block`](Self::send_block).
+    pub fn retry(&mut self, after: Duration, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        self.send_block(&Block { retry: Some(after), ..Block::default() }, outbox)
+    }
+
+    /// Sends a comment, which readers ignore.
+    ///
+    /// # Errors
+    /// As [`send_block`](Self::send_block).
+    pub fn comment(&mut self, text: &str, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        self.send_block(&Block { comment: Some(text), ..Block::default() }, outbox)
+    }
+
+    /// Ends the stream: what waits is still sent, then the connection closes. Browsers will connect again.
+    /// Nothing happens when it has ended already.
+    pub fn end(&mut self, outbox: &mut Outbox<'_>) {
+        let _ = self.exchange.end(outbox); // it fails only when there is nothing to end
+    }
+
+    /// Whether blocks can be sent.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.exchange.takes_raw()
+    }
+
+    fn check_open(&self) -> Result<(), SendError> {
+        if self.is_open() { Ok(()) } else { Err(SendError::NotOpen) }
+    }
+
+    /// Sends the comment when it is due.
+    fn keep_alive(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
+        let Some(every) = self.config.keep_alive else { return };
+        if now >= *self.due.get_or_insert(now + every) {
+            // Where there is no room, something waits, and will be heard.
+            let _ = outbox.put(&[KEEP_ALIVE]);
+            self.due = Some(now + every);
+        }
+    }
+}
+
+impl Machine for Feed {
+    type Event<'i> = Gone;
+    type Error = http::Error;
+
+    fn advance(
+        &mut self,
+        now: Instant,
+        inbox: &mut Inbox<'_>,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<Progress, http::Error> {
+        loop {
+            let progress = self.exchange.advance(now, inbox, outbox)?;
+            match progress {
+                // What is left of a body that the request came with is nobody's.
+                Progress::Event if self.event(inbox).is_none() => {}
+                Progress::NeedInput if self.is_open() => {
+                    self.keep_alive(now, outbox);
+                    return Ok(progress);
+                }
+                // HEAD: the answer is complete.
+                Progress::NeedInput if self.exchange.end(outbox).is_ok() => {}
+                _ => return Ok(progress),
+            }
+        }
+    }
+
+    fn event(&self, inbox: &Inbox<'_>) -> Option<Gone> {
+        matches!(self.exchange.event(inbox)?, http::Event::Gone).then_some(Gone)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let due = self.due.filter(|_| self.is_open());
+        [self.exchange.deadline(), due].into_iter().flatten().min()
+    }
+
+    fn release(&mut self, inbox: &mut Inbox<'_>) {
+        self.exchange.release(inbox);
+    }
+}
+
+impl Transport for Feed {
+    fn incoming<'i>(&self, inbox: &'i Inbox<'_>) -> Option<Incoming<'i>> {
+        self.event(inbox).map(|Gone| Incoming::Closed)
+    }
+
+    /// One event of type `message`. Binary is [`SendError::Unsuitable`].
+    fn send(&mut self, kind: Kind, parts: Parts<'_>, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        match kind {
+            Kind::Text => self.send_block(&Block::message(parts), outbox),
+            Kind::Binary => Err(SendError::Unsuitable),
+        }
+    }
+
+    /// [`end`](Feed::end); there is no place for a reason.
+    fn close(&mut self, _reason: &str, outbox: &mut Outbox<'_>) {
+        self.end(outbox);
+    }
+}

@@ -1,0 +1,176 @@
+//! The server's side of the handshake (RFC 6455 §4.2).
+
+use super::{
+    UpgradeError,
+    upgrade::{accept_for, is_key, is_token},
+};
+use crate::{
+    Full, Outbox,
+    http::{RequestView, SendError},
+};
+
+/// More subprotocols than anybody offers; it keeps the search for duplicates short.
+const MAX_SUBPROTOCOLS: usize = 32;
+
+const FRONT: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Accept: ";
+
+/// A request that may be upgraded, and the answer to it.
+///
+/// **Look at the origin, too.** Browsers let any page open a WebSocket to any host and send that host's cookies along
+/// (cross-site WebSocket hijacking, RFC 6455 §10.2). Where cookies mean something, refuse what is not
+/// [`is_same_origin`] with 403, or compare `request.only("origin")` with the origins that you know.
+///
+/// ```
+/// use stillwire::{Outbox, ws};
+///
+/// let mut table = [httparse::EMPTY_HEADER; 16];
+/// let mut request = httparse::Request::new(&mut table);
+/// request.parse(b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
+///     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+///     Origin: http://server.example.com\r\nSec-WebSocket-Protocol: chat, superchat\r\n\
+///     Sec-WebSocket-Version: 13\r\n\r\n")?;
+///
+/// assert!(ws::is_same_origin(&request));
+/// let accept = ws::Accept::new(&request, &["superchat", "chat"])?;
+/// assert_eq!(accept.subprotocol(), Some("chat")); // the client's first choice that we know
+///
+/// let mut storage = [0; 512];
+/// let mut outbox = Outbox::new(&mut storage);
+/// accept.write(&[], &mut outbox)?;
+/// assert_eq!(outbox.chunk(), b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+///     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+///     Sec-WebSocket-Protocol: chat\r\n\r\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Accept<'a> {
+    value: [u8; 28],
+    subprotocol: Option<&'a str>,
+}
+
+impl<'a> Accept<'a> {
+    /// Checks a request strictly. Of the subprotocols that it lists, the first one that is also `offered` is chosen;
+    /// none when there is none. Extensions are not used.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; answer with its [`http_status`](UpgradeError::http_status) and
+    /// [`headers`](UpgradeError::headers), and close.
+    pub fn new(request: &impl RequestView, offered: &[&'a str]) -> Result<Self, UpgradeError> {
+        if request.method() != "GET" {
+            return Err(UpgradeError::Method);
+        }
+        if request.version_minor() < 1 {
+            return Err(UpgradeError::HttpVersion);
+        }
+        if request.only("host").is_none_or(<[u8]>::is_empty) {
+            return Err(UpgradeError::Host);
+        }
+        if !request.has_token("upgrade", "websocket") || !request.has_token("connection", "upgrade") {
+            return Err(UpgradeError::NoUpgrade);
+        }
+        if request.only("sec-websocket-version") != Some(b"13") {
+            return Err(UpgradeError::Version);
+        }
+        let key = request.only("sec-websocket-key").filter(|key| is_key(key)).ok_or(UpgradeError::Key)?;
+        if request.header("transfer-encoding").is_some()
+            || request.values("content-length").any(|n| n != b"0")
+        {
+            return Err(UpgradeError::Body);
+        }
+        Ok(Self { value: accept_for(key), subprotocol: choose(request, offered)? })
+    }
+
+    /// The subprotocol that was agreed on.
+    #[must_use]
+    pub const fn subprotocol(&self) -> Option<&'a str> {
+        self.subprotocol
+    }
+
+    /// The value of Sec-WebSocket-Accept, for an answer that another HTTP stack writes: status 101,
+    /// `Upgrade: websocket`, `Connection: Upgrade`, this, and `Sec-WebSocket-Protocol` if there is one.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        core::str::from_utf8(&self.value).unwrap_or_default()
+    }
+
+    /// Writes the answer, with `headers` of your own (cookies) in it. Behind it goes the first frame: it is time for
+    /// `link.switch(|_| ws::Connection::server(config))`.
+    ///
+    /// # Errors
+    /// [`SendError::BadHeader`] for a name that is no token, a value with a control character in it, and the headers
+    /// that belong to the handshake (`sec-websocket-*`, `connection`, `upgrade`) or to a body
+    /// (`content-length`, `transfer-encoding`). [`SendError::Full`].
+    pub fn write(&self, headers: &[(&str, &str)], outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        if !headers.iter().all(|(name, value)| may_be_added(name, value)) {
+            return Err(SendError::BadHeader);
+        }
+        let subprotocol = self.subprotocol.map(|name| ("Sec-WebSocket-Protocol", name));
+        let headers = || subprotocol.iter().chain(headers);
+        let size = |sum: usize, (name, value): &(&str, &str)| sum + name.len() + value.len() + 4;
+        let needed = headers().fold(FRONT.len() + self.value.len() + 4, size);
+        if outbox.room() < needed {
+            return Err(SendError::Full(Full { needed }));
+        }
+        outbox.put(&[FRONT, &self.value, b"\r\n"])?;
+        for (name, value) in headers() {
+            outbox.put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"])?;
+        }
+        Ok(outbox.put(&[b"\r\n"])?)
+    }
+}
+
+/// Whether the page that opened the connection came from this very host: `Origin` and `Host` name the same authority
+/// (RFC 6455 §10.2). True without `Origin`, which means that it is no browser.
+///
+/// Behind a proxy that changes `Host`, compare with what you know instead.
+#[must_use]
+pub fn is_same_origin(request: &impl RequestView) -> bool {
+    if request.header("origin").is_none() {
+        return true;
+    }
+    let (Some(origin), Some(host)) = (request.only("origin"), request.only("host")) else { return false };
+    let (authority, port) = match (strip_prefix(origin, b"http://"), strip_prefix(origin, b"https://")) {
+        (Some(authority), _) => (authority, &b":80"[..]),
+        (_, Some(authority)) => (authority, &b":443"[..]),
+        _ => return false,
+    };
+    // A browser leaves the default port out of both; others may not.
+    let bare = |name: &'_ [u8]| name.len() - if name.ends_with(port) { port.len() } else { 0 };
+    let authority = authority.get(..bare(authority)).unwrap_or_default();
+    let host = host.get(..bare(host)).unwrap_or_default();
+    !host.is_empty() && authority.eq_ignore_ascii_case(host)
+}
+
+fn strip_prefix<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (front, rest) = bytes.split_at_checked(prefix.len())?;
+    front.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// §4.2.2, 5.5: the client lists them in its order of preference.
+fn choose<'a>(request: &impl RequestView, offered: &[&'a str]) -> Result<Option<&'a str>, UpgradeError> {
+    let mut seen: [&[u8]; MAX_SUBPROTOCOLS] = [&[]; MAX_SUBPROTOCOLS];
+    let tokens = request.values("sec-websocket-protocol").flat_map(|list| list.split(|byte| *byte == b','));
+    let mut slots = seen.iter_mut();
+    let mut chosen = None;
+    for token in tokens.map(<[u8]>::trim_ascii) {
+        let slot = slots.next().filter(|_| is_token(token)).ok_or(UpgradeError::Subprotocols)?;
+        *slot = token;
+        chosen = chosen.or_else(|| offered.iter().find(|offer| offer.as_bytes() == token).copied());
+    }
+    let used = seen.split(|token| token.is_empty()).next().unwrap_or_default();
+    for (i, token) in used.iter().enumerate() {
+        if used.iter().skip(i + 1).any(|other| other == token) {
+            return Err(UpgradeError::Subprotocols);
+        }
+    }
+    Ok(chosen)
+}
+
+/// Whether an application may put this header into the answer.
+fn may_be_added(name: &str, value: &str) -> bool {
+    const OURS: [&str; 4] = ["connection", "upgrade", "content-length", "transfer-encoding"];
+    let ours = OURS.iter().any(|other| name.eq_ignore_ascii_case(other))
+        || strip_prefix(name.as_bytes(), b"sec-websocket-").is_some();
+    is_token(name.as_bytes()) && !ours && value.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
+}

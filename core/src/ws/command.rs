@@ -1,0 +1,203 @@
+//! Sending: whole or not at all.
+
+use super::{
+    Connection, Header, Opcode, close,
+    connection::{CONTROL_ROOM, State},
+    is_close_code,
+    mask::{copy_masked, rotated},
+};
+use crate::{Full, Inbox, Incoming, Kind, Machine, Outbox, SendError, Text, Transport};
+
+impl Connection {
+    /// Sends a text message.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`] once either side has closed, [`SendError::Unsuitable`] between the fragments of
+    /// another message, [`SendError::Full`]: there must be room for the frame and, behind it, 131 bytes for a close
+    /// frame.
+    #[inline]
+    pub fn send_text<'t>(
+        &mut self,
+        text: impl Into<Text<'t>>,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), SendError> {
+        self.message(Kind::Text, &[text.into().as_bytes()], outbox)
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    #[inline]
+    pub fn send_binary(&mut self, bytes: &[u8], outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        self.message(Kind::Binary, &[bytes], outbox)
+    }
+
+    /// Sends a part of a message, when the whole is not there yet: the `first` part names the kind, the `last` one
+    /// ends it, pings and the close frame may go between them (RFC 6455 §5.4). The parts of a text must be UTF-8 once
+    /// joined; that is the caller's promise and is not checked.
+    ///
+    /// # Errors
+    /// [`SendError::Unsuitable`] when `first` comes inside of a message or a later part without a first one;
+    /// otherwise as [`send_text`](Self::send_text).
+    pub fn send_fragment(
+        &mut self,
+        kind: Kind,
+        bytes: &[u8],
+        first: bool,
+        last: bool,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), SendError> {
+        self.check_open()?;
+        if first == self.sending {
+            return Err(SendError::Unsuitable);
+        }
+        let opcode = if first { opcode(kind) } else { Opcode::Continuation };
+        self.frame(last, opcode, &[bytes], CONTROL_ROOM, outbox)?;
+        self.sending = !last;
+        Ok(())
+    }
+
+    /// Sends a ping with at most 125 bytes. Rarely needed: see [`Config::ping_every`](super::Config::ping_every).
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`], [`SendError::TooLarge`] above 125 bytes, [`SendError::Full`].
+    pub fn send_ping(&mut self, payload: &[u8], outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        self.signal(Opcode::Ping, payload, outbox)
+    }
+
+    /// Sends a pong that nobody asked for, with at most 125 bytes: a one-way sign of life (RFC 6455 §5.5.3). Pings
+    /// are answered without it.
+    ///
+    /// # Errors
+    /// As [`send_ping`](Self::send_ping).
+    pub fn send_pong(&mut self, payload: &[u8], outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        self.signal(Opcode::Pong, payload, outbox)
+    }
+
+    /// Begins the closing handshake (RFC 6455 §7.1.2). Nothing more can be sent; messages that still arrive are
+    /// dropped, pings are answered. [`Event::Closed`](super::Event::Closed) comes with the peer's close frame, or
+    /// [`Error::TimedOut`](super::Error::TimedOut) after
+    /// [`Config::close_within`](super::Config::close_within), counted from the next `advance`.
+    ///
+    /// A `reason` of more than 123 bytes is cut between characters.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`], [`SendError::Unsuitable`] for a [code that may not be sent](is_close_code),
+    /// [`SendError::Full`].
+    pub fn send_close(&mut self, code: u16, reason: &str, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        self.check_open()?;
+        if !is_close_code(code) {
+            return Err(SendError::Unsuitable);
+        }
+        self.write(Opcode::Close, &[&code.to_be_bytes(), close::cut(reason).as_bytes()], outbox)?;
+        self.closing();
+        Ok(())
+    }
+
+    fn signal(&mut self, opcode: Opcode, payload: &[u8], outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        self.check_open()?;
+        if payload.len() > close::MAX_CONTROL {
+            return Err(SendError::TooLarge { limit: close::MAX_CONTROL });
+        }
+        Ok(self.frame(true, opcode, &[payload], CONTROL_ROOM, outbox)?)
+    }
+
+    #[inline]
+    fn message(&mut self, kind: Kind, parts: &[&[u8]], outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        self.check_open()?;
+        if self.sending {
+            return Err(SendError::Unsuitable);
+        }
+        Ok(self.frame(true, opcode(kind), parts, CONTROL_ROOM, outbox)?)
+    }
+
+    #[inline]
+    fn check_open(&self) -> Result<(), SendError> {
+        if self.state == State::Open { Ok(()) } else { Err(SendError::NotOpen) }
+    }
+
+    /// A control frame of the machine itself: it may use the room that is kept for it.
+    pub(super) fn write(
+        &mut self,
+        opcode: Opcode,
+        parts: &[&[u8]],
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), Full> {
+        self.frame(true, opcode, parts, 0, outbox)
+    }
+
+    /// Writes one frame when `keep` bytes are free behind it.
+    #[inline]
+    fn frame(
+        &mut self,
+        fin: bool,
+        opcode: Opcode,
+        parts: &[&[u8]],
+        keep: usize,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), Full> {
+        let len = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        let room = outbox.room();
+        // The key is taken only for a frame that fits: who fails changes nothing.
+        let size =
+            Header { fin, opcode, key: self.entropy.is_some().then_some([0; 4]), len: len as u64 }.size();
+        let needed = len.saturating_add(size + keep);
+        if room < needed {
+            return Err(Full { needed });
+        }
+        let key = self.entropy.as_mut().map(crate::Entropy::take);
+        let head = Header { fin, opcode, key, len: len as u64 }.emit();
+        let Some(mut key) = key else {
+            return match parts {
+                [part] => outbox.put(&[head.as_bytes(), part]),
+                _ => {
+                    outbox.put(&[head.as_bytes()])?;
+                    outbox.put(parts)
+                }
+            };
+        };
+        let room = outbox.claim(size + len)?;
+        let (front, mut room) = room.split_at_mut(size);
+        front.copy_from_slice(head.as_bytes());
+        for part in parts {
+            let Some((to, rest)) = room.split_at_mut_checked(part.len()) else { break };
+            copy_masked(key, part, to);
+            key = rotated(key, part.len());
+            room = rest;
+        }
+        Ok(())
+    }
+}
+
+const fn opcode(kind: Kind) -> Opcode {
+    match kind {
+        Kind::Text => Opcode::Text,
+        Kind::Binary => Opcode::Binary,
+    }
+}
+
+impl Transport for Connection {
+    #[inline]
+    fn incoming<'i>(&self, inbox: &'i Inbox<'_>) -> Option<Incoming<'i>> {
+        use super::Event;
+        Some(match self.event(inbox)? {
+            Event::Text(text) => Incoming::Text(text),
+            Event::Binary(bytes) => Incoming::Binary(bytes),
+            Event::Closed { .. } => Incoming::Closed,
+            Event::Ping(_) | Event::Pong(_) => Incoming::Other,
+        })
+    }
+
+    #[inline]
+    fn send(&mut self, kind: Kind, parts: &[&[u8]], outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        self.message(kind, parts, outbox)
+    }
+
+    /// Code 1000. When the outbox is too full for the reason, it goes without.
+    fn close(&mut self, reason: &str, outbox: &mut Outbox<'_>) {
+        if let Err(SendError::Full(_)) = self.send_close(1000, reason, outbox) {
+            let _ = self.send_close(1000, "", outbox);
+        }
+    }
+}

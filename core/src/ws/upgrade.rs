@@ -1,0 +1,133 @@
+//! What both sides of the handshake need (RFC 6455 §4): the answer to a key, token lists, and how it fails.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+/// The last line of RFC 6455 §1.3.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// A key in base64.
+pub(super) const KEY: usize = 24;
+/// A hash in base64.
+const ACCEPT: usize = 28;
+
+/// Why a request is not upgraded, or an answer is no upgrade.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpgradeError {
+    /// The method of the request is not GET (§4.1, 1).
+    #[error("the method is not GET")]
+    Method,
+    /// The request is HTTP/1.0 (§4.1, 2).
+    #[error("HTTP/1.1 is needed")]
+    HttpVersion,
+    /// There is not exactly one Host header (§4.1, 4).
+    #[error("there is not exactly one Host")]
+    Host,
+    /// `Upgrade: websocket` or `Connection: upgrade` is missing (§4.1, 5 and 6).
+    #[error("there is no upgrade to websocket")]
+    NoUpgrade,
+    /// There is not exactly one Sec-WebSocket-Version, 13 (§4.1, 9).
+    #[error("Sec-WebSocket-Version is not 13")]
+    Version,
+    /// There is not exactly one Sec-WebSocket-Key, 16 bytes in canonical base64 (§4.1, 7).
+    #[error("Sec-WebSocket-Key is not one key of 16 bytes")]
+    Key,
+    /// The request has a body, which would be taken for frames.
+    #[error("the request has a body")]
+    Body,
+    /// Sec-WebSocket-Protocol is no list of different tokens (§4.1, 10), or one of more than 32.
+    #[error("Sec-WebSocket-Protocol is not a list of different tokens")]
+    Subprotocols,
+    /// The server answered with another status than 101 (§4.1, 1 of the answer): a redirection, a refusal.
+    #[error("the server answered with status {0}")]
+    Status(u16),
+    /// There is not exactly one Sec-WebSocket-Accept, the one for our key (§4.1, 4 of the answer).
+    #[error("Sec-WebSocket-Accept is not the answer to our key")]
+    Accept,
+    /// The server uses an extension that was not offered (§4.1, 5 of the answer).
+    #[error("the server uses an extension that was not offered")]
+    Extension,
+    /// The server chose a subprotocol that was not offered, or more than one (§4.1, 6 of the answer).
+    #[error("the server chose a subprotocol that was not offered")]
+    Subprotocol,
+}
+
+impl UpgradeError {
+    /// The status to refuse the request with. (What a client finds wrong with an answer is 502 to those behind it.)
+    #[must_use]
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::Method => 405,
+            Self::Version => 426,
+            Self::Status(_) | Self::Accept | Self::Extension | Self::Subprotocol => 502,
+            _ => 400,
+        }
+    }
+
+    /// The headers that belong to that status. The connection must not be kept alive after a refusal, so that nothing
+    /// that follows the request is taken for another one: `Connection: close`, which
+    /// [`Exchange::close_after`](crate::http::Exchange::close_after) sees to.
+    #[must_use]
+    pub const fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Method => &[("Allow", "GET")],
+            // §4.2.2, 4; RFC 9110, 15.5.22.
+            Self::Version => &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")],
+            _ => &[],
+        }
+    }
+}
+
+/// The value of Sec-WebSocket-Accept for a key (§4.2.2, 5.4).
+pub(super) fn accept_for(key: &[u8]) -> [u8; ACCEPT] {
+    let mut sha = sha1_smol::Sha1::new();
+    sha.update(key);
+    sha.update(GUID);
+    base64(&sha.digest().bytes())
+}
+
+/// `bytes` in base64; `N` is the length that they have then.
+pub(super) fn base64<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut text = [0; N];
+    // N is a constant of this module: it fits.
+    let _ = STANDARD.encode_slice(bytes, &mut text);
+    text
+}
+
+/// Whether it is 16 bytes in canonical base64.
+pub(super) fn is_key(key: &[u8]) -> bool {
+    let mut bytes = [0; 18];
+    key.len() == KEY && STANDARD.decode_slice(key, &mut bytes) == Ok(16)
+}
+
+/// A token of RFC 9110, 5.6.2.
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !bytes.is_empty() && bytes.iter().all(is_tchar)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_section_1_3() {
+        assert_eq!(&accept_for(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn keys() {
+        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        for bad in [
+            &b""[..],
+            b"dGhlIHNhbXBsZSBub25jZQ",     // no padding
+            b"dGhlIHNhbXBsZSBub25jZR==",   // bits that mean nothing
+            b"dGhlIHNhbXBsZSBub25jZQ= ",   // no base64
+            b"dGhlIHNhbXBsZSBub25jZQE=",   // 17 bytes
+            b"dGhlIHNhbXBsZSBub25j",       // 15 bytes
+            b"dGhlIHNhbXBsZSBub25jZQ==aa", // too long
+            b"abc",
+        ] {
+            assert!(!is_key(bad));
+        }
+    }
+}

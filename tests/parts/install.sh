@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# What a part needs before it can run: installed once, kept as long as what asks for it stays the same.
+
+# Says what is run, then runs it.
+run() {
+  printf '$'
+  printf ' %q' "$@"
+  printf '\n'
+  "$@"
+}
+
+# fresh NAME FILE...: whether NAME was installed from these very files; then installed NAME FILE... says that it is.
+stamp() { cat "${@:2}" | cksum; }
+fresh() { [ "$(cat "$out/$1.stamp" 2>/dev/null)" = "$(stamp "$@")" ]; }
+installed() { stamp "$@" >"$out/$1.stamp"; }
+
+need() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
+
+# npm's packages of tests/interop, from its lock file.
+need_node() {
+  need node
+  need npm
+  if fresh npm "$tests/interop/package-lock.json" && [ -d "$tests/interop/node_modules" ]; then return; fi
+  (cd "$tests/interop" && run npm ci --no-audit --no-fund --ignore-scripts)
+  installed npm "$tests/interop/package-lock.json"
+}
+
+# A virtual environment with tests/interop/requirements.txt; its python is then $python.
+need_python() {
+  need python3
+  python=$out/venv/bin/python
+  if fresh venv "$tests/interop/requirements.txt" && "$python" -c '' 2>/dev/null; then return; fi
+  rm -rf "$out/venv"
+  run python3 -m venv "$out/venv"
+  run "$python" -m pip install --quiet --disable-pip-version-check -r "$tests/interop/requirements.txt"
+  installed venv "$tests/interop/requirements.txt"
+}
+
+# A Chromium; CHROMIUM is then its path.
+need_chromium() {
+  if [ -n "${CHROMIUM-}" ]; then return; fi
+  if ! command -v chromium >/dev/null; then
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+      skip 'no Chromium: install one, or say where it is with CHROMIUM=PATH'
+    fi
+    run env DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=3 update
+    run env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o Acquire::Retries=3 install chromium
+  fi
+  CHROMIUM=$(command -v chromium)
+  export CHROMIUM
+}

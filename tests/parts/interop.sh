@@ -1,0 +1,86 @@
+# shellcheck shell=bash
+# The parts where other people's programs talk to ours.
+
+# The programs of ours; $bin is then their folder.
+need_programs() {
+  run cargo build --locked -p stillwire-tests --bins
+  run cargo build --locked -p stillwire-std --examples
+  run cargo build --locked -p stillwire-cli
+  bin=$(target_dir)/debug
+  export INTEROP_SERVER=$bin/interop-server INTEROP_CLIENT=$bin/interop-client INTEROP_STD=$bin/examples/echo
+}
+
+part_scripts() {
+  need_node
+  need_python
+  local files file
+  run "$out/venv/bin/shellcheck" --external-sources --check-sourced tests/run .ci/run
+  mapfile -t files < <(git ls-files '*.mjs' '*.js')
+  for file in "${files[@]}"; do run node --check "$file"; done
+  mapfile -t files < <(git ls-files '*.py')
+  run "$python" -c 'import ast, sys
+for name in sys.argv[1:]: ast.parse(open(name, encoding="utf-8").read(), name)' "${files[@]}"
+}
+
+part_build() {
+  need_programs
+}
+
+part_ws_client() {
+  need_node
+  need_programs
+  run node tests/interop/ws-client.mjs
+}
+
+part_ws_server() {
+  need_node
+  need_programs
+  run node tests/interop/ws-server.mjs
+}
+
+part_ws_python() {
+  need_python
+  need_programs
+  run "$python" tests/interop/ws.py
+}
+
+part_eventsource() {
+  need_node
+  need_programs
+  run node tests/interop/eventsource.mjs
+}
+
+part_polling() {
+  need_node
+  need_programs
+  run node tests/interop/polling.mjs
+}
+
+part_http() {
+  need_node
+  need_programs
+  run node tests/interop/http-errors.mjs
+}
+
+part_std() {
+  need_node
+  need_python
+  need_programs
+  run node tests/interop/std.mjs "$python"
+}
+
+part_demo() {
+  need_node
+  need_chromium
+  need_programs
+  run node tests/interop/demo.mjs --binary "$bin/stillwire"
+}
+
+part_screenshot() {
+  need_node
+  need_chromium
+  need_programs
+  run node tests/interop/demo.mjs --binary "$bin/stillwire" --screenshot "$out/screenshots"
+  mkdir -p docs
+  run cp "$out/screenshots/demo-light.png" docs/demo.png
+}

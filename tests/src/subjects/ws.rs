@@ -1,0 +1,297 @@
+//! WebSocket: `ws/server` and `ws/client`.
+//!
+//! Words for bytes: `frame OPCODE [part] [key=HEX] DATA` is a frame as the peer of this role sends it, `sent …` one
+//! as this role sends it; `part` is without FIN. All mask keys are those of the examples in RFC 6455 §5.7.
+
+use proptest::{collection::vec, prelude::*, sample::select};
+use stillwire::{
+    Entropy, Kind, Outbox, SendError, Transport as _,
+    ws::{Config, Connection, Event, Header, Opcode, apply_mask},
+};
+
+use crate::{
+    subject::{Covered, Options, Seen, Subject},
+    transcript::{show, spelled},
+};
+
+/// The key of RFC 6455 §5.7.
+pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// `ws/server`.
+#[derive(Debug)]
+pub struct Server;
+
+/// `ws/client`.
+#[derive(Debug)]
+pub struct Client;
+
+impl Covered for Connection {
+    type By = Server;
+}
+
+impl Subject for Server {
+    const NAME: &'static str = "ws/server";
+    type Machine = Connection;
+
+    fn build(options: &Options) -> Connection {
+        Connection::server(config(options))
+    }
+    fn show(event: Event<'_>) -> Seen {
+        seen(event)
+    }
+    fn command(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
+        command(machine, words, outbox)
+    }
+    fn bytes(words: &str) -> Vec<u8> {
+        framed(words, true)
+    }
+    fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
+        answer(event, machine, outbox);
+    }
+    fn input() -> BoxedStrategy<Vec<u8>> {
+        input(Some(KEY))
+    }
+}
+
+impl Subject for Client {
+    const NAME: &'static str = "ws/client";
+    type Machine = Connection;
+
+    fn build(options: &Options) -> Connection {
+        Connection::client(config(options), entropy())
+    }
+    fn show(event: Event<'_>) -> Seen {
+        seen(event)
+    }
+    fn command(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
+        command(machine, words, outbox)
+    }
+    fn bytes(words: &str) -> Vec<u8> {
+        framed(words, false)
+    }
+    fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
+        answer(event, machine, outbox);
+    }
+    fn input() -> BoxedStrategy<Vec<u8>> {
+        input(None)
+    }
+}
+
+/// Every key is [`KEY`].
+#[must_use]
+pub fn entropy() -> Entropy {
+    Entropy::from_fn(|bytes| bytes.iter_mut().zip(KEY.iter().cycle()).for_each(|(to, byte)| *to = *byte))
+}
+
+fn config(options: &Options) -> Config {
+    let mut config = if options.has("tiny") { Config::TINY } else { Config::default() };
+    config.max_message = options.get("max_message").unwrap_or(config.max_message);
+    config.max_fragments = options.get("max_fragments").unwrap_or(config.max_fragments);
+    config.ping_every =
+        options.millis("ping_every").or(config.ping_every).filter(|_| !options.has("no_ping"));
+    config.pong_within = options.millis("pong_within").unwrap_or(config.pong_within);
+    config.close_within = options.millis("close_within").unwrap_or(config.close_within);
+    config
+}
+
+fn seen(event: Event<'_>) -> Seen {
+    Seen::Whole(match event {
+        Event::Text(text) => format!("Text {}", show(text.as_str().as_bytes())),
+        Event::Binary(bytes) => format!("Binary {}", show(bytes)),
+        Event::Ping(bytes) => format!("Ping {}", show(bytes)),
+        Event::Pong(bytes) => format!("Pong {}", show(bytes)),
+        Event::Closed { code, reason } => format!("Closed {code} {}", show(reason.as_bytes())),
+        other => format!("{other:?}"),
+    })
+}
+
+/// `send_text DATA`, `send_binary`, `send_ping`, `send_pong`, `send_close CODE DATA`, `close DATA`,
+/// `fragment text|binary first|middle|last DATA`; DATA is spelled out, or taken as it is.
+fn command(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
+    let (verb, rest) = words.split_once(' ').unwrap_or((words, ""));
+    let data = |words: &str| match words.starts_with('"') || words.is_empty() {
+        true => spelled(words).expect("spelled bytes"),
+        false => words.as_bytes().to_vec(),
+    };
+    let text = |words: &str| String::from_utf8(data(words)).expect("text");
+    let result = match verb {
+        "send_text" => machine.send_text(&text(rest), outbox),
+        "send_binary" => machine.send_binary(&data(rest), outbox),
+        "send_ping" => machine.send_ping(&data(rest), outbox),
+        "send_pong" => machine.send_pong(&data(rest), outbox),
+        "send_close" => {
+            let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+            machine.send_close(code.parse().expect("a code"), &text(reason), outbox)
+        }
+        "close" => {
+            machine.close(&text(rest), outbox);
+            Ok(())
+        }
+        "fragment" => {
+            let mut words = rest.splitn(3, ' ');
+            let kind = if words.next() == Some("text") { Kind::Text } else { Kind::Binary };
+            let which = words.next().expect("first, middle or last");
+            let data = data(words.next().unwrap_or_default());
+            machine.send_fragment(kind, &data, which == "first", which == "last", outbox)
+        }
+        _ => panic!("no command {verb}"),
+    };
+    result.map_err(|error| match error {
+        SendError::Full(_) => "Full".to_owned(),
+        SendError::TooLarge { .. } => "TooLarge".to_owned(),
+        error => format!("{error:?}"),
+    })
+}
+
+fn framed(words: &str, peer_masks: bool) -> Vec<u8> {
+    let (verb, mut rest) = words.split_once(' ').unwrap_or((words, ""));
+    let masks = match verb {
+        "frame" => peer_masks,
+        "sent" => !peer_masks,
+        _ => panic!("what is {words:?}?"),
+    };
+    let name;
+    (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let opcode = match name {
+        "more" => Opcode::Continuation,
+        "text" => Opcode::Text,
+        "binary" => Opcode::Binary,
+        "close" => Opcode::Close,
+        "ping" => Opcode::Ping,
+        "pong" => Opcode::Pong,
+        _ => panic!("no opcode {name:?}"),
+    };
+    let fin = match rest.strip_prefix("part") {
+        Some(behind) => {
+            rest = behind;
+            false
+        }
+        None => true,
+    };
+    let payload = spelled(rest).unwrap_or_else(|| panic!("not bytes: {rest:?}"));
+    frame(fin, opcode, masks.then_some(KEY), &payload)
+}
+
+/// One frame.
+#[must_use]
+pub fn frame(fin: bool, opcode: Opcode, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Header { fin, opcode, key, len: payload.len() as u64 }.emit().as_bytes().to_vec();
+    let at = bytes.len();
+    bytes.extend_from_slice(payload);
+    apply_mask(key.unwrap_or_default(), &mut bytes[at..]);
+    bytes
+}
+
+/// An echo that also pings, fragments and, asked for it, closes.
+fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
+    let _ = match event {
+        Event::Text(text) if text == "bye" => machine.send_close(1000, "bye", outbox),
+        Event::Text(text) => machine.send_text(text, outbox),
+        Event::Binary(bytes) => {
+            let (front, back) = bytes.split_at(bytes.len() / 2);
+            machine
+                .send_fragment(Kind::Binary, front, true, false, outbox)
+                .and_then(|()| machine.send_ping(&front[..front.len().min(3)], outbox))
+                .and_then(|()| machine.send_fragment(Kind::Binary, back, false, true, outbox))
+        }
+        _ => Ok(()),
+    };
+}
+
+fn input(key: Option<[u8; 4]>) -> BoxedStrategy<Vec<u8>> {
+    let items = prop_oneof![
+        6 => message(key),
+        3 => control(key),
+        1 => close(key),
+        1 => broken(key),
+    ];
+    let stream = vec(items, 0..8).prop_map(|items| items.concat());
+    (stream, prop_oneof![4 => Just(usize::MAX), 1 => 0..2000_usize])
+        .prop_map(|(mut bytes, cut)| {
+            bytes.truncate(cut);
+            bytes
+        })
+        .boxed()
+}
+
+/// A payload of a telling length: nothing, short, around the forms of the length, around the limits.
+fn payload() -> BoxedStrategy<Vec<u8>> {
+    let len = prop_oneof![
+        6 => 0_usize..20,
+        2 => 120_usize..130,
+        1 => 368_usize..378,
+        1 => 3952_usize..3962,
+    ];
+    prop_oneof![
+        2 => (len.clone(), any::<u8>()).prop_map(|(n, seed)| (0..n).map(|i| (i as u8).wrapping_mul(seed)).collect()),
+        4 => (len, select(vec!["a", "ü", "€", "\u{10ffff}", "x€"]))
+            .prop_map(|(n, unit)| unit.repeat(n / unit.len()).into_bytes()),
+        1 => Just(b"bye".to_vec()),
+        1 => select(vec![&b"\xc3"[..], b"\xe2\x82", b"a\xff", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80"])
+            .prop_map(<[u8]>::to_vec),
+    ]
+    .boxed()
+}
+
+/// A message in one frame or in several, control frames between them.
+fn message(key: Option<[u8; 4]>) -> BoxedStrategy<Vec<u8>> {
+    let cuts = vec((any::<prop::sample::Index>(), proptest::option::of(control(key))), 0..5);
+    let kind = select(vec![Opcode::Text, Opcode::Binary]);
+    (kind, payload(), prop_oneof![2 => Just(vec![]), 3 => cuts])
+        .prop_map(move |(kind, payload, cuts)| {
+            let mut at: Vec<_> =
+                cuts.iter().map(|(at, between)| (at.index(payload.len() + 1), between)).collect();
+            at.sort_by_key(|(at, _)| *at);
+            let (mut bytes, mut done, mut opcode) = (Vec::new(), 0, kind);
+            for (at, between) in at {
+                bytes.extend(frame(false, opcode, key, &payload[done..at]));
+                bytes.extend(between.iter().flatten());
+                (done, opcode) = (at, Opcode::Continuation);
+            }
+            bytes.extend(frame(true, opcode, key, &payload[done..]));
+            bytes
+        })
+        .boxed()
+}
+
+fn control(key: Option<[u8; 4]>) -> BoxedStrategy<Vec<u8>> {
+    let len = prop_oneof![3 => 0_usize..8, 1 => Just(125_usize)];
+    (select(vec![Opcode::Ping, Opcode::Pong]), len)
+        .prop_map(move |(opcode, len)| frame(true, opcode, key, &vec![b'p'; len]))
+        .boxed()
+}
+
+fn close(key: Option<[u8; 4]>) -> BoxedStrategy<Vec<u8>> {
+    let code = prop_oneof![3 => Just(1000_u16), 1 => any::<u16>()];
+    let reason = select(vec![&b""[..], b"going", b"\xc3", "grü".as_bytes()]);
+    let with_code = (code, reason).prop_map(move |(code, reason)| {
+        frame(true, Opcode::Close, key, &[&code.to_be_bytes(), reason].concat())
+    });
+    prop_oneof![
+        4 => with_code,
+        1 => Just(frame(true, Opcode::Close, key, b"")),
+        1 => Just(frame(true, Opcode::Close, key, b"x")),
+    ]
+    .boxed()
+}
+
+/// What nobody may send, and headers that promise what does not come.
+fn broken(key: Option<[u8; 4]>) -> BoxedStrategy<Vec<u8>> {
+    let wrong_key = if key.is_some() { None } else { Some(KEY) };
+    let header = (any::<u8>(), any::<u8>(), vec(any::<u8>(), 0..12))
+        .prop_map(|(first, second, rest)| [vec![first, second], rest].concat());
+    let opcode = select(vec![Opcode::Continuation, Opcode::Text, Opcode::Binary]);
+    let long = (opcode, 100_u64..1 << 20, vec(any::<u8>(), 0..200)).prop_map(move |(opcode, len, some)| {
+        [Header { fin: true, opcode, key, len }.emit().as_bytes(), &some].concat()
+    });
+    prop_oneof![
+        header,
+        long,
+        Just(frame(true, Opcode::Text, wrong_key, b"hello")),
+        Just(frame(true, Opcode::Continuation, key, b"")),
+        Just(frame(false, Opcode::Text, key, b"")),
+        Just(frame(false, Opcode::Ping, key, b"")),
+        Just(frame(true, Opcode::Pong, key, &[0; 126])),
+    ]
+    .boxed()
+}
