@@ -1,12 +1,12 @@
 //! Client and server over a network that loses requests and answers, delivers requests twice and late, and breaks
 //! connections: every message arrives once and in order, in both directions, and so does the end.
 
-use core::time::Duration;
-use std::{cell::RefCell, collections::HashMap};
+use core::{cell::RefCell, time::Duration};
+use std::collections::HashMap;
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use stillwire::{
-    Entropy, Inbox, Instant, Machine, Outbox, Transport,
+    Entropy, Inbox, Instant, Machine, Outbox, Progress, Transport,
     polling::{Answer, Client, Config, Connection, Event, Request, Served, Session, Sid, Ticket, What},
 };
 
@@ -206,7 +206,8 @@ impl<'s> Simulation<'s> {
         let [a, b, c, d] = memory;
         let pipe = world.max_bytes + world.max_messages + 100;
         [&mut *a, &mut *b].into_iter().for_each(|bytes| bytes.resize(pipe, 0));
-        (c.resize(world.client_inbox, 0), d.resize(1000, 0));
+        c.resize(world.client_inbox, 0);
+        d.resize(1000, 0);
         Self {
             dice: Dice(world.seed),
             now: Instant::EPOCH + Duration::from_secs(1),
@@ -243,10 +244,10 @@ impl<'s> Simulation<'s> {
     fn client_turn(&mut self) {
         while !self.client_over {
             match self.client.advance(self.now, &mut self.from_server, &mut self.to_server) {
-                Ok(stillwire::Progress::Event) => {
+                Ok(Progress::Event) => {
                     self.user.hear(self.client.event(&self.from_server).expect("an event"));
                 }
-                Ok(stillwire::Progress::Closed) => self.client_over = true,
+                Ok(Progress::Closed) => self.client_over = true,
                 Ok(_) => break,
                 Err(error) => panic!("the client failed: {error}"),
             }
@@ -314,11 +315,10 @@ impl<'s> Simulation<'s> {
             Some(n) => assert_eq!(inbox.push(&buffer[..n]), n),
             None => {}
         }
-        loop {
-            match connection.advance(self.now, inbox, outbox).expect("the client sends no nonsense") {
-                stillwire::Progress::Event => self.host.hear(connection.event(inbox).expect("an event")),
-                _ => break,
-            }
+        while connection.advance(self.now, inbox, outbox).expect("the client sends no nonsense")
+            == Progress::Event
+        {
+            self.host.hear(connection.event(inbox).expect("an event"));
         }
         while connection.is_open() && self.host.sent < self.world.messages && self.dice.happens(70) {
             if !self.host.say(connection, outbox) {
