@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 #![doc = include_str!("lib.md")]
 
-#[cfg(feature = "alloc")]
+#[cfg(any(test, feature = "alloc"))]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
