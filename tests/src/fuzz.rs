@@ -69,7 +69,7 @@ fn inbox<S: Subject>(reader: &mut Reader<'_>) -> (usize, bool) {
 /// 0 is everything, then come 1 to 127 bytes, then up to 2 KiB.
 fn cut(byte: u8) -> usize {
     match byte {
-        0 => usize::MAX,
+        0 => 1 << 20,
         1..128 => byte.into(),
         _ => usize::from(byte - 127) * 16,
     }
