@@ -40,6 +40,7 @@ pub fn operations(data: &[u8]) {
 fn play<T: Talks>(mut pair: Pair<T>, flags: u8, largest: usize, mut reader: Reader<'_>) {
     pair.b.echo = flags & 2 != 0;
     let kind = |y: usize| if y & 1 == 0 { Kind::Text } else { Kind::Binary };
+    let mut stalled = false;
     for _ in 0..200 {
         if reader.0.is_empty() {
             break;
@@ -64,7 +65,10 @@ fn play<T: Talks>(mut pair: Pair<T>, flags: u8, largest: usize, mut reader: Read
                     10 => pair.settle(),
                     11 | 12 => pair.wait(Duration::from_millis((x + 256 * y) as u64)),
                     13 => pair.delay(side, Duration::from_millis(4 * x as u64)),
-                    14 if y == 255 => pair.stall(side),
+                    14 if y == 255 => {
+                        pair.stall(side);
+                        stalled = true;
+                    }
                     15 if y == 255 => pair.cut(),
                     _ => {}
                 }
@@ -72,8 +76,14 @@ fn play<T: Talks>(mut pair: Pair<T>, flags: u8, largest: usize, mut reader: Read
             }
         };
     }
+    let is_silent = stalled && flags & 1 != 0;
     let last = if flags & 4 == 0 { Side::A } else { Side::B };
     pair.end(last).close("the end");
+    if is_silent {
+        // Who cannot tell silence from a network that is gone has somebody who can: a session, its receivers.
+        pair.settle_for(Duration::from_secs(100));
+        pair.cut();
+    }
     pair.run_to_the_end();
     for end in [&pair.a, &pair.b] {
         let error = end.error.as_ref().map(|error| format!("{error:?}"));
