@@ -114,8 +114,9 @@ impl<'s> Session<'s> {
     pub fn over(sid: Sid, config: &Config, up: Inbox<'s>, down: Inbox<'s>, now: Instant) -> Self {
         let mut config = config.clone();
         config.max_messages = config.max_messages.max(1);
-        let up_holds = up.capacity().saturating_sub(config.max_messages + GOODBYE);
-        config.max_bytes = config.max_bytes.max(128).min(up_holds).min(down.capacity() + AROUND);
+        let up_holds = up.capacity().saturating_sub(config.max_messages.saturating_add(GOODBYE));
+        config.max_bytes =
+            config.max_bytes.max(128).min(up_holds).min(down.capacity().saturating_add(AROUND));
         let policy = Policy { empty_within: config.empty_within, ..Policy::default() };
         Self {
             sid,

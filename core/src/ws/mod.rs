@@ -92,17 +92,23 @@ mod event;
 mod header;
 mod mask;
 mod offer;
+mod receive;
+#[cfg(feature = "alloc")]
+mod shared;
+mod state;
 mod upgrade;
 
 pub use accept::{Accept, is_same_origin};
 pub use close::is_close_code;
 pub use config::Config;
-pub use connection::Connection;
 pub use error::Error;
 pub use event::Event;
 pub use header::{Head, Header, Opcode};
 pub use mask::apply_mask;
 pub use offer::Offer;
+#[cfg(feature = "alloc")]
+pub use shared::encode;
+pub use state::Connection;
 pub use upgrade::UpgradeError;
 
 const _: () = assert!(size_of::<Connection>() <= 256);

@@ -18,6 +18,7 @@ macro_rules! each_subject {
             http_fetch: $crate::subjects::http::OfFetch,
             ws_server: $crate::subjects::ws::Server,
             ws_client: $crate::subjects::ws::Client,
+            polling_client: $crate::subjects::polling::Opened,
         }
     };
 }

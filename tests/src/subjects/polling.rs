@@ -1,17 +1,22 @@
-//! Polling: the machine of both ends. (`tests/polling*.rs` prove sessions and clients together.)
+//! Polling: the connection, which is the same at both ends, and the client around it. What requests carry between them is
+//! proved in `tests/polling*.rs`.
 
 use core::fmt::Debug;
 
 use proptest::prelude::*;
 use stillwire::{
-    Outbox, SendError, Transport,
-    polling::{Config, Connection, Event},
+    Entropy, Inbox, Instant, Outbox, SendError, Transport,
+    polling::{Client, Config, Connection, Event, What},
 };
 
 use crate::{Covered, Options, Seen, Subject};
 
 impl Covered for Connection {
     type By = Both;
+}
+
+impl Covered for Client {
+    type By = Opened;
 }
 
 /// Either end.
@@ -112,6 +117,50 @@ impl Subject for Both {
     }
 
     fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
+        echo(event, machine, outbox);
+    }
+
+    fn input() -> BoxedStrategy<Vec<u8>> {
+        records()
+    }
+}
+
+/// A client whose session is open.
+#[derive(Debug)]
+pub struct Opened;
+
+/// What a server answers to `open`.
+pub const OPENED: &[u8] =
+    br#"{"sid":"AbCdEfGhIjKlMnOpQrStUv","wait_ms":25000,"max_bytes":600,"max_messages":64}"#;
+
+impl Subject for Opened {
+    const NAME: &'static str = "polling/client";
+    type Machine = Client;
+
+    fn build(options: &Options) -> Client {
+        let mut client = Client::new(&config(options), Entropy::insecure_seeded(1));
+        let (mut inbox, mut outbox) = (Inbox::with_limit(1000), Outbox::with_limit(1000));
+        assert!(client.next_request(Instant::EPOCH, &inbox, &outbox).is_some());
+        client.answered(What::Open, 200, OPENED, &mut inbox, &mut outbox, Instant::EPOCH);
+        client
+    }
+
+    fn show(event: Event<'_>) -> Seen {
+        Seen::debug(event)
+    }
+
+    /// Besides those of the connection: `lose` the receiver until nobody hopes any more.
+    fn command(machine: &mut Client, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
+        if words != "lose" {
+            return run(machine, Client::send_close, words, outbox);
+        }
+        for _ in 0..9 {
+            machine.failed(What::Receive, Instant::EPOCH);
+        }
+        Ok(())
+    }
+
+    fn answer(event: Event<'_>, machine: &mut Client, outbox: &mut Outbox<'_>) {
         echo(event, machine, outbox);
     }
 
