@@ -9,7 +9,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { assert, check, finish, within } from './lib/harness.mjs';
+import { assert, check, finish, leave, within } from './lib/harness.mjs';
 import { Program, needed } from './lib/process.mjs';
 import { asWebSocket, services } from './lib/server.mjs';
 
@@ -25,7 +25,7 @@ if (process.argv[2] === '--client') {
     await new Program(client, ['echo', `${url}/runCase?case=${i}&agent=${agent}`]).end(60);
   }
   await new Program(client, ['ws', `${url}/updateReports?agent=${agent}`]).end(60);
-  process.exit(count > 0 ? 0 : 1);
+  leave(count > 0 ? 0 : 1);
 }
 
 const folder = process.argv[2];
