@@ -120,11 +120,12 @@ impl<'s> Inbox<'s> {
             self.count_moved(unread);
         }
         #[cfg(feature = "alloc")]
-        if let Storage::Owned { bytes, limit } = &mut self.storage {
-            if (brimful || self.tail == bytes.len()) && bytes.len() < *limit {
-                let grown = (bytes.len() * 2).clamp(SMALLEST.min(*limit), *limit);
-                bytes.resize(grown, 0);
-            }
+        if let Storage::Owned { bytes, limit } = &mut self.storage
+            && (brimful || self.tail == bytes.len())
+            && bytes.len() < *limit
+        {
+            let grown = (bytes.len() * 2).clamp(SMALLEST.min(*limit), *limit);
+            bytes.resize(grown, 0);
         }
         let tail = self.tail;
         let free = (self.capacity() - (tail - self.head)).saturating_sub(self.kept);
