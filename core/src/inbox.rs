@@ -97,16 +97,19 @@ impl<'s> Inbox<'s> {
     /// Room for new bytes: read into it, then say [`filled`](Self::filled).
     ///
     /// Empty when the inbox is full (back-pressure, not an error) or finished; what the machine
-    /// [keeps](Self::keep) for itself is left out. A growing inbox grows here, by
-    /// doubling, never past its limit.
+    /// [keeps](Self::keep) for itself is left out. A growing inbox grows here, by doubling, never past its limit:
+    /// when it is full, and, up to 64 KiB, when the last read filled it.
     pub fn spare(&mut self) -> &mut [u8] {
         if self.finished {
             return &mut [];
         }
+        let size = self.storage.bytes().len();
+        // The last read took all there was room for: there is more to come, and larger reads are cheaper.
+        #[cfg(feature = "alloc")]
+        let brimful = self.tail == size && size < LARGE_READ;
         if self.head == self.tail {
             (self.head, self.tail) = (0, 0);
         }
-        let size = self.storage.bytes().len();
         let unread = self.tail - self.head;
         // A move is paid for by the bytes that were used up before it, or forced by a full buffer.
         let crowded = self.head >= unread && size - self.tail < size / 2;
@@ -118,7 +121,7 @@ impl<'s> Inbox<'s> {
         }
         #[cfg(feature = "alloc")]
         if let Storage::Owned { bytes, limit } = &mut self.storage {
-            if self.tail == bytes.len() && bytes.len() < *limit {
+            if (brimful || self.tail == bytes.len()) && bytes.len() < *limit {
                 let grown = (bytes.len() * 2).clamp(SMALLEST.min(*limit), *limit);
                 bytes.resize(grown, 0);
             }
@@ -248,11 +251,11 @@ impl<'s> Inbox<'s> {
             return false;
         }
         #[cfg(feature = "alloc")]
-        if let Storage::Owned { bytes, limit } = &mut self.storage {
-            if bytes.len() < len + n {
-                let grown = (bytes.len() * 2).max(len + n).clamp(SMALLEST.min(*limit), *limit);
-                bytes.resize(grown, 0);
-            }
+        if let Storage::Owned { bytes, limit } = &mut self.storage
+            && bytes.len() < len + n
+        {
+            let grown = (bytes.len() * 2).max(len + n).clamp(SMALLEST.min(*limit), *limit);
+            bytes.resize(grown, 0);
         }
         let (head, tail) = (self.head, self.tail);
         if self.storage.bytes().len() - tail < n {
@@ -321,6 +324,9 @@ impl<'s> Inbox<'s> {
 /// The first size of a growing inbox.
 #[cfg(feature = "alloc")]
 const SMALLEST: usize = 1024;
+/// A growing inbox grows to this size for the sake of large reads, above it only for large messages.
+#[cfg(feature = "alloc")]
+const LARGE_READ: usize = 64 * 1024;
 
 #[cfg(feature = "alloc")]
 impl Inbox<'static> {

@@ -41,7 +41,8 @@ pub struct Link<'s, M: Machine> {
     /// Bytes to the peer.
     pub outbox: Outbox<'s>,
     /// Events are delivered only while the outbox has this much room for answers, in bytes; less, and it is
-    /// written first. Default: half of the outbox.
+    /// written first. Default: half of the outbox. Zero for a driver whose commands come from elsewhere: two ends
+    /// that both fill their outboxes, and wait for room before they read, wait for ever.
     pub headroom: usize,
     /// A peer that takes no byte of a waiting outbox for this long is cut off. Default: 20 s.
     pub stall: Duration,
@@ -77,7 +78,8 @@ pub enum Want {
         /// Come back at this moment at the latest.
         until: Option<Instant>,
     },
-    /// Close the connection: all is said.
+    /// Close the connection. All is said, or the outbox is not empty and the peer took nothing of it for
+    /// [`Link::stall`].
     Close,
 }
 
@@ -108,7 +110,8 @@ impl<'s, M: Machine> Link<'s, M> {
     /// What to do next. Ask again after having done it, when time is up, and after any command.
     ///
     /// # Errors
-    /// What the machine said, once its goodbye has been written (or could not be).
+    /// What ended the machine, once its goodbye is written and the peer has ended its side, too, or did not in time.
+    /// Close the connection.
     pub fn want(&mut self, now: Instant) -> Result<Want, M::Error> {
         let stall = self.stall_deadline(now);
         if stall.is_some_and(|at| now >= at) {
@@ -118,14 +121,14 @@ impl<'s, M: Machine> Link<'s, M> {
         if !self.outbox.is_empty() && self.outbox.room() < self.headroom && !due {
             return Ok(Want::Write { until: self.until(now, stall) });
         }
-        let progress = match self.machine.advance(now, &mut self.inbox, &mut self.outbox) {
-            Ok(progress) => progress,
-            // The peer is told before the application is.
-            Err(error) => {
-                self.error = Some(error);
-                Progress::NeedInput
-            }
-        };
+        let mut advanced = self.machine.advance(now, &mut self.inbox, &mut self.outbox);
+        // The peer is told before the application is, and the error is kept until the peer had time to read why:
+        // a connection that is closed over unread input is reset, and what was said last gets lost.
+        if let Err(error) = advanced {
+            self.error = Some(error);
+            advanced = self.machine.advance(now, &mut self.inbox, &mut self.outbox);
+        }
+        let progress = advanced.unwrap_or(Progress::Closed);
         if progress == Progress::Event {
             return Ok(Want::Deliver);
         }
@@ -139,11 +142,10 @@ impl<'s, M: Machine> Link<'s, M> {
         if self.outbox.is_finished() && !self.shut {
             return Ok(Want::Finish);
         }
-        match (self.error.take(), progress) {
-            (Some(error), _) => Err(error),
-            (None, Progress::Closed) => Ok(Want::Close),
-            (None, _) if self.inbox.wants() => Ok(Want::Read { until }),
-            (None, _) => Ok(Want::Wait { until }),
+        match progress {
+            Progress::Closed => self.error.take().map_or(Ok(Want::Close), Err),
+            _ if self.inbox.wants() => Ok(Want::Read { until }),
+            _ => Ok(Want::Wait { until }),
         }
     }
 

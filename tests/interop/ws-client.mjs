@@ -1,5 +1,6 @@
 // npm `ws` as the client, our WebSocket server as the peer: interop-server, keys `ws` (echo) and `ws-small`
-// (messages up to 64 KiB, at most 1,000 fragments).
+// (messages up to 64 KiB, at most 1,000 fragments). With a URL as its argument: any echo of ours that takes 16 MiB,
+// without what only interop-server promises.
 
 import { randomBytes } from 'node:crypto';
 import { assert, atEnd, check, finish, pause, within } from './lib/harness.mjs';
@@ -9,14 +10,14 @@ import { asWebSocket, services } from './lib/server.mjs';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-const urls = await services('ws', 'ws-small');
+const isOther = process.argv.length > 2;
+const urls = isOther ? { ws: process.argv[2] } : await services('ws', 'ws-small');
 const url = asWebSocket(urls.ws);
-const small = asWebSocket(urls['ws-small']);
 
 /** One connection for the whole run: whatever the others do, this one goes on. */
 const bystander = await Peer.connect(url);
 atEnd(async () => {
-  assert.deepEqual(await bystander.close(1000, 'done'), { kind: 'close', code: 1000, reason: 'done' });
+  assert.equal((await bystander.close(1000, 'done')).code, 1000);
 });
 let rounds = 0;
 async function bystanderIsWell() {
@@ -137,7 +138,7 @@ for (const [offer, chosen] of [
   [['chat', 'echo'], 'chat'],
   [['nothing', 'echo'], 'echo'],
   [[], ''],
-]) {
+].filter(() => !isOther)) {
   await check(`subprotocols [${offer}] give "${chosen}"`, () => withPeer(async (peer) => {
     assert.equal(peer.socket.protocol, chosen);
     await echoes(peer, 'hi', false);
@@ -154,7 +155,7 @@ await check('an unknown subprotocol is not chosen', async () => {
   raw.destroy();
 });
 
-await check('subprotocols over several header lines are one list', async () => {
+if (!isOther) await check('subprotocols over several header lines are one list', async () => {
   const raw = await Raw.to(urls.ws);
   const answer = await raw.upgrade('/', 'Sec-WebSocket-Protocol: nothing\r\nSec-WebSocket-Protocol: chat\r\n');
   assert.deepEqual(answer.headers['sec-websocket-protocol'], ['chat']);
@@ -211,9 +212,11 @@ for (const [name, first, change, allowed] of [
 // ---- endings ------------------------------------------------------------------------------------------------
 
 for (const [code, reason] of [[1000, ''], [1000, 'done'], [1001, 'going away'], [3000, 'ours'], [4999, '€'.repeat(41)]]) {
-  await check(`a close with ${code} and ${Buffer.byteLength(reason)} B of reason comes back`, async () => {
+  await check(`a close with ${code} and ${Buffer.byteLength(reason)} B of reason is answered with ${code}`, async () => {
     const peer = await Peer.connect(url);
-    assert.deepEqual(await peer.close(code, reason), { kind: 'close', code, reason });
+    const answer = await peer.close(code, reason);
+    assert.equal(answer.code, code); // RFC 6455 section 5.5.1 echoes the code; the reason need not come back
+    assert.ok(['', reason].includes(answer.reason), answer.reason);
   });
 }
 
@@ -228,7 +231,7 @@ await check('after the closing handshake the server ends TCP first', async () =>
   await raw.upgrade();
   raw.write(frame(8, closing(1000, 'bye')));
   const close = await raw.closeFrame();
-  assert.deepEqual([close.code, close.reason], [1000, 'bye']);
+  assert.equal(close.code, 1000);
   assert.equal((await raw.ended(5)).length, 0); // our half is still open
   raw.finish();
 });
@@ -255,43 +258,46 @@ await check('a client that goes without a word harms nobody', async () => {
 
 // ---- limits -------------------------------------------------------------------------------------------------
 
-await check('ws-small: 64 KiB pass, one byte more is refused with 1009', async () => {
-  const peer = await Peer.connect(small);
-  await echoes(peer, randomBytes(64 * KIB), true);
-  peer.send(randomBytes(64 * KIB + 1));
-  const event = await peer.next();
-  assert.deepEqual([event.kind, event.code], ['close', 1009]);
-});
+async function limits(small) {
+  await check('ws-small: 64 KiB pass, one byte more is refused with 1009', async () => {
+    const peer = await Peer.connect(asWebSocket(small));
+    await echoes(peer, randomBytes(64 * KIB), true);
+    peer.send(randomBytes(64 * KIB + 1));
+    const event = await peer.next();
+    assert.deepEqual([event.kind, event.code], ['close', 1009]);
+  });
 
-await check('ws-small: the sum of the fragments counts', async () => {
-  const peer = await Peer.connect(small);
-  for (let i = 0; i < 5; i += 1) peer.send(randomBytes(16 * KIB), { fin: false, binary: true });
-  const event = await peer.next();
-  assert.deepEqual([event.kind, event.code], ['close', 1009]);
-});
+  await check('ws-small: the sum of the fragments counts', async () => {
+    const peer = await Peer.connect(asWebSocket(small));
+    for (let i = 0; i < 5; i += 1) peer.send(randomBytes(16 * KIB), { fin: false, binary: true });
+    const event = await peer.next();
+    assert.deepEqual([event.kind, event.code], ['close', 1009]);
+  });
 
-await check('ws-small: a declared length over the limit is refused at once', async () => {
-  for (const declared of [64 * KIB + 1, 2 ** 31, 2n ** 32n + 1n, 2n ** 63n - 1n]) {
-    const raw = await Raw.to(urls['ws-small']);
+  await check('ws-small: a declared length over the limit is refused at once', async () => {
+    for (const declared of [64 * KIB + 1, 2 ** 31, 2n ** 32n + 1n, 2n ** 63n - 1n]) {
+      const raw = await Raw.to(small);
+      await raw.upgrade();
+      raw.write(frame(2, 'only the beginning', { declared, lengthBytes: 8 }));
+      assert.equal((await raw.closeFrame()).code, 1009, `declared ${declared}`);
+      await raw.ended(10, { orReset: true });
+      raw.destroy();
+    }
+  });
+
+  await check('ws-small: 1,000 fragments pass, endless empty ones do not', async () => {
+    const raw = await Raw.to(small);
     await raw.upgrade();
-    raw.write(frame(2, 'only the beginning', { declared, lengthBytes: 8 }));
-    assert.equal((await raw.closeFrame()).code, 1009, `declared ${declared}`);
-    await raw.ended(10, { orReset: true });
+    const piece = (fin) => frame(0, 'x', { fin });
+    raw.write(Buffer.concat([frame(1, 'x', { fin: false }), ...Array.from({ length: 998 }, () => piece(false)), piece(true)]));
+    assert.equal((await raw.frame()).payload.length, 1_000);
+    raw.write(Buffer.concat([frame(1, '', { fin: false }), ...Array.from({ length: 1_100 }, () => frame(0, '', { fin: false }))]));
+    const { code } = await raw.closeFrame();
+    assert.ok(code === 1008 || code === 1009, `code ${code}`);
     raw.destroy();
-  }
-});
-
-await check('ws-small: 1,000 fragments pass, endless empty ones do not', async () => {
-  const raw = await Raw.to(urls['ws-small']);
-  await raw.upgrade();
-  const piece = (fin) => frame(0, 'x', { fin });
-  raw.write(Buffer.concat([frame(1, 'x', { fin: false }), ...Array.from({ length: 998 }, () => piece(false)), piece(true)]));
-  assert.equal((await raw.frame()).payload.length, 1_000);
-  raw.write(Buffer.concat([frame(1, '', { fin: false }), ...Array.from({ length: 1_100 }, () => frame(0, '', { fin: false }))]));
-  const { code } = await raw.closeFrame();
-  assert.ok(code === 1008 || code === 1009, `code ${code}`);
-  raw.destroy();
-});
+  });
+}
+if (!isOther) await limits(urls['ws-small']);
 
 // ---- violations ---------------------------------------------------------------------------------------------
 

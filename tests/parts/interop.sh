@@ -7,7 +7,7 @@ need_programs() {
   run cargo build --locked -p stillwire-std --examples
   run cargo build --locked -p stillwire-cli
   bin=$(target_dir)/debug
-  export INTEROP_SERVER=$bin/interop-server INTEROP_CLIENT=$bin/interop-client INTEROP_STD=$bin/examples/echo
+  export INTEROP_SERVER=$bin/interop-server INTEROP_CLIENT=$bin/interop-client INTEROP_STD=$bin/examples
 }
 
 part_scripts() {

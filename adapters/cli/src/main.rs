@@ -1,2 +1,43 @@
-//! (being built)
-fn main() {}
+//! The command line: `stillwire serve` is the demo.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Every real-time web protocol as a pure state machine: the demo.
+///
+/// Without a command it serves the demo page on http://127.0.0.1:3000, as `stillwire serve` does.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the demo page: one chat room over polling, Server-Sent Events and WebSocket, side by side
+    #[command(after_long_help = serve::ENDPOINTS)]
+    Serve(serve::Args),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  stillwire                        the demo on http://127.0.0.1:3000
+  stillwire serve --port 8080      on another port; 0 takes any free one
+  stillwire serve --host 0.0.0.0   for other machines, too: anybody who reaches it can read and write
+  stillwire help serve             what is served where, with commands for curl";
+
+fn main() -> ExitCode {
+    let Command::Serve(args) = Args::parse().command.unwrap_or(Command::Serve(serve::Args::default()));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(serve::run(&args))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stillwire: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Lines from the keyboard to a WebSocket and back, in two threads:
 //! `cargo run -p stillwire-std --example client -- ws://127.0.0.1:9001/`.
 
-use std::error::Error;
+use core::error::Error;
 use std::io::BufRead;
 
 use stillwire::ws;

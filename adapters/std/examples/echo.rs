@@ -34,7 +34,7 @@ fn connection(server: &Accept<'_>, socket: TcpStream) {
     if let Err(error) = echo(&mut peer) {
         eprintln!(
             "{error}: {}",
-            std::error::Error::source(&error).map_or_else(String::new, ToString::to_string)
+            core::error::Error::source(&error).map_or_else(String::new, ToString::to_string)
         );
     }
     peer.end();

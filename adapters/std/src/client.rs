@@ -94,6 +94,21 @@ pub fn connect(url: &str) -> Result<WebSocket, ConnectError> {
     Ok(socket)
 }
 
+/// Connects to the first of the addresses that can be reached.
+pub(crate) fn tcp(address: impl ToSocketAddrs, within: Duration) -> io::Result<TcpStream> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, within) {
+            Ok(socket) => {
+                socket.set_nodelay(true)?;
+                return Ok(socket);
+            }
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
 /// The authority, and path and query.
 fn parse(url: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = url.split_at_checked(5)?;
@@ -128,17 +143,7 @@ impl<'a> Connect<'a> {
     /// # Errors
     /// [`ConnectError`].
     pub fn connect(&self, address: impl ToSocketAddrs) -> Result<(WebSocket, Option<&'a str>), ConnectError> {
-        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, self.within) {
-                Ok(socket) => {
-                    socket.set_nodelay(true)?;
-                    return self.over(socket);
-                }
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed.into())
+        self.over(tcp(address, self.within)?)
     }
 
     /// Opens a WebSocket over a socket that is connected already: a Unix socket, a proxy's tunnel, TLS.

@@ -4,10 +4,46 @@
 //! nothing about any of them.
 //!
 //! * [`connect`] and [`Connect`], [`Accept`]: to a WebSocket, from either side.
+//! * [`Subscribe`]: to an event stream.
 //! * [`Connection`]: one thread drives a machine on a socket.
 //! * [`Connection::split`]: one thread reads, others write meanwhile.
 //! * [`Socket`]: what it runs on: TCP, Unix sockets, or yours.
 //! * [`now`] and [`entropy`]: the clock and the random numbers of the system.
+//!
+//! A server of one connection that says everything twice, and a client:
+//!
+//! ```
+//! use stillwire::ws;
+//! use stillwire_std::{Accept, connect};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! let url = format!("ws://{}/", listener.local_addr()?);
+//! let server = std::thread::spawn(move || {
+//!     let (socket, _) = listener.accept().unwrap();
+//!     let mut peer = Accept::default().accept(socket, |_request| Ok(())).unwrap().connection;
+//!     while let Ok(Some((event, reply))) = peer.next() {
+//!         if let ws::Event::Text(text) = event {
+//!             let _ = reply.machine.send_text(text, reply.outbox); // `text` is still a view of the inbox
+//!             let _ = reply.machine.send_text(text, reply.outbox);
+//!         }
+//!     }
+//! });
+//!
+//! let mut client = connect(&url)?;
+//! client.link.machine.send_text("hello", &mut client.link.outbox)?;
+//! for _ in 0..2 {
+//!     assert!(matches!(client.next()?, Some((ws::Event::Text(text), _)) if text == "hello"));
+//! }
+//! client.link.machine.send_close(1000, "", &mut client.link.outbox)?;
+//! client.end(); // to the end of the closing handshake
+//! server.join().unwrap();
+//! # Ok(()) }
+//! ```
+//!
+//! A thread that writes does not read, so two peers that send each other more than the system's buffers hold, both before
+//! reading, wait until [`Link::stall`](stillwire::Link::stall) ends it. Whoever sends much without being asked
+//! uses two [halves](Connection::split).
 
 // This crate is std.
 #![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc)]
@@ -17,16 +53,20 @@ use std::sync::OnceLock;
 mod client;
 mod connection;
 mod error;
+mod parts;
 mod server;
+mod shared;
 mod socket;
 mod split;
+mod subscribe;
 
 pub use client::{Connect, ConnectError, WebSocket, connect};
 pub use connection::Connection;
-pub use error::Error;
+pub use error::{Error, WriteError};
 pub use server::{Accept, AcceptError, Accepted};
 pub use socket::Socket;
-pub use split::{Reader, WriteError, Writer};
+pub use split::{Reader, Writer};
+pub use subscribe::{Events, Subscribe, SubscribeError};
 
 /// The moment it is, for machines: since the first call in this process.
 #[must_use]

@@ -9,24 +9,22 @@
 //! reader, so it writes (a pong, say) for a moment only and then reads again.
 
 use core::time::Duration;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use stillwire::{Inbox, Instant, Kind, Link, Machine, Outbox, SendError, Text, Transport, Want};
 
-use crate::connection::stalled;
+use crate::error::stalled;
+use crate::shared::{End, Guard, Hand, Shared};
 use crate::socket::{Timeout, moved};
-use crate::{Connection, Error, Socket, now};
+use crate::{Connection, Error, Socket, WriteError, now};
 
 /// A command cannot wake a thread that reads, so the reader looks up at least this often: timers that a command
 /// starts are late by so much at most.
 const PATIENCE: Duration = Duration::from_millis(1024);
 /// How long the reader tries to write before it reads again.
 const MOMENT: Duration = Duration::from_millis(4);
-/// What is copied out of the outbox for one write.
-const PORTION: usize = 16 * 1024;
-
 /// The half that reads: it drives the machine. Dropping it ends the connection.
 #[derive(Debug)]
 pub struct Reader<'s, M: Machine, S = TcpStream>
@@ -51,55 +49,6 @@ impl<M: Machine, S> Clone for Writer<'_, M, S> {
     }
 }
 
-/// Why a writer could not write.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// The socket failed, here or under another half; [`TimedOut`](ErrorKind::TimedOut): the peer took nothing for
-    /// [`Link::stall`].
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The machine refused; [`SendError::NotOpen`] also when the connection has ended. Nothing was written.
-    #[error(transparent)]
-    Send(#[from] SendError),
-}
-
-#[derive(Debug)]
-struct Shared<'s, M: Machine, S> {
-    state: Mutex<State<'s, M>>,
-    /// Room in the outbox, another hand at the socket, a command, the end.
-    changed: Condvar,
-    socket: S,
-}
-
-#[derive(Debug)]
-struct State<'s, M: Machine> {
-    /// Its inbox is empty but while the reader asks what to do.
-    link: Link<'s, M>,
-    hand: Hand,
-    timeout: Timeout,
-    /// Threads that wait for `changed`.
-    waiting: usize,
-    end: Option<End>,
-}
-
-/// Who is writing to the socket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Hand {
-    Nobody,
-    /// For a moment.
-    Reader,
-    /// Until the outbox is empty.
-    Writer,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum End {
-    Closed,
-    Broken(ErrorKind),
-}
-
-type Guard<'a, 's, M> = MutexGuard<'a, State<'s, M>>;
-
 impl<'s, M: Machine, S> Connection<'s, M, S>
 where
     for<'a> &'a S: Socket,
@@ -113,14 +62,7 @@ where
         // Answers go through a writer, which waits for room itself.
         link.headroom = 0;
         let inbox = core::mem::replace(&mut link.inbox, Inbox::new(&mut []));
-        let state = State {
-            link,
-            hand: Hand::Nobody,
-            timeout: Timeout::default(),
-            waiting: 0,
-            end: over.then_some(End::Closed),
-        };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), socket });
+        let shared = Arc::new(Shared::new(link, socket, over.then_some(End::Closed)));
         let writer = Writer { shared: shared.clone() };
         (Reader { shared, inbox, timeout: Timeout::default(), over }, writer)
     }
@@ -352,114 +294,5 @@ where
         let Link { machine, outbox, .. } = &mut state.link;
         machine.close(reason, outbox);
         self.shared.drain(state)
-    }
-}
-
-impl<M: Machine> State<'_, M> {
-    fn check_open(&self) -> Result<(), WriteError> {
-        self.check_io()?;
-        if self.end.is_some() { Err(SendError::NotOpen.into()) } else { Ok(()) }
-    }
-
-    fn check_io(&self) -> io::Result<()> {
-        if let Some(End::Broken(kind)) = self.end { Err(kind.into()) } else { Ok(()) }
-    }
-}
-
-impl<'s, M: Machine, S> Shared<'s, M, S>
-where
-    for<'a> &'a S: Socket,
-{
-    /// A command that panicked left a machine that is whole: it writes all or nothing.
-    fn lock(&self) -> Guard<'_, 's, M> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until something has changed, or for so long.
-    fn wait<'a>(&'a self, mut state: Guard<'a, 's, M>, at_most: Option<Duration>) -> Guard<'a, 's, M> {
-        state.waiting += 1;
-        let mut state = match at_most {
-            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some(time) => self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0,
-        };
-        state.waiting -= 1;
-        state
-    }
-
-    fn tell(&self, state: &State<'s, M>) {
-        if state.waiting > 0 {
-            self.changed.notify_all();
-        }
-    }
-
-    /// The first end is the one that counts; every half hears of it, wherever it waits.
-    fn end(&self, state: &mut State<'s, M>, end: End) {
-        if state.end.is_none() {
-            state.end = Some(end);
-            let _ = (&mut &self.socket).shutdown(Shutdown::Both);
-            self.changed.notify_all();
-        }
-    }
-
-    /// Writes a portion, without the lock. Nobody may be writing.
-    fn write<'a>(
-        &'a self,
-        mut state: Guard<'a, 's, M>,
-        hand: Hand,
-        until: Instant,
-        now: Instant,
-    ) -> Guard<'a, 's, M> {
-        // A copy, because commands append to the outbox meanwhile.
-        let outbox = &state.link.outbox;
-        let size = PORTION.min(outbox.capacity() - outbox.room());
-        let mut portion = Vec::with_capacity(size);
-        for chunk in outbox.chunks() {
-            let left = chunk.len().min(size - portion.len());
-            portion.extend_from_slice(chunk.get(..left).unwrap_or_default());
-        }
-        let timeout = state.timeout.change(Some(until), now);
-        state.hand = hand;
-        drop(state);
-
-        let mut socket = &self.socket;
-        let result = timeout.map_or(Ok(()), |timeout| socket.set_write_timeout(timeout));
-        let result = result.and_then(|()| moved(socket.write(&[IoSlice::new(&portion)])));
-
-        let mut state = self.lock();
-        state.hand = Hand::Nobody;
-        match result {
-            Ok(None) => {}
-            Ok(Some(0)) => self.end(&mut state, End::Broken(ErrorKind::WriteZero)),
-            Ok(Some(n)) => state.link.outbox.advance(n),
-            Err(error) => self.end(&mut state, End::Broken(error.kind())),
-        }
-        self.tell(&state);
-        state
-    }
-
-    /// Writes a portion, for as long as a peer may take nothing.
-    fn write_patiently<'a>(&'a self, mut state: Guard<'a, 's, M>) -> Guard<'a, 's, M> {
-        let now = now();
-        match state.link.stall_deadline(now) {
-            None => state,
-            Some(until) if now >= until => {
-                self.end(&mut state, End::Broken(ErrorKind::TimedOut));
-                state
-            }
-            Some(until) => self.write(state, Hand::Writer, until, now),
-        }
-    }
-
-    /// Writes until the outbox is empty, unless another writer is doing it.
-    fn drain<'a>(&'a self, mut state: Guard<'a, 's, M>) -> Result<(), WriteError> {
-        self.tell(&state);
-        // The lock is held from one portion to the next look at the outbox: what is appended meanwhile is seen.
-        while state.end.is_none() && !state.link.outbox.is_empty() && state.hand != Hand::Writer {
-            state = match state.hand {
-                Hand::Reader => self.wait(state, None),
-                _ => self.write_patiently(state),
-            };
-        }
-        Ok(state.check_io()?)
     }
 }

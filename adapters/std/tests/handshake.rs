@@ -1,5 +1,5 @@
 //! Opening and accepting WebSockets over loopback.
-#![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc)]
+#![allow(clippy::type_complexity, clippy::std_instead_of_core, clippy::std_instead_of_alloc)]
 
 mod common;
 

@@ -9,7 +9,7 @@ use stillwire::{
 };
 
 use crate::{
-    Carrier, Request, Response,
+    Carrier, Handle, Request, Response,
     request::{Gate, OnRequest},
 };
 
@@ -80,7 +80,7 @@ impl Default for Config {
             backlog: 64,
             headers: Vec::new(),
             gate: Gate::new(|_, _| Ok(())),
-            on_request: OnRequest::new(|_| async {
+            on_request: OnRequest::new(|_, _| async {
                 Response::with(404, "text/plain; charset=utf-8", "There is nothing here.\n")
             }),
         }
@@ -111,14 +111,22 @@ impl Config {
         self
     }
 
-    /// Answers every request that is none of the three transports: pages, posts, health checks.
+    /// Answers every request that is none of the three transports: pages, posts, health checks. The handle is the
+    /// server's own, to broadcast what was posted.
     ///
     /// ```
     /// use stillwire_tokio::{Config, Response};
     ///
-    /// let config = Config::default().on_request(|request| async move {
+    /// let config = Config::default().on_request(|request, handle| async move {
     ///     match (request.method.as_str(), request.target.as_str()) {
     ///         ("GET", "/") => Response::with(200, "text/html; charset=utf-8", "<h1>Hello</h1>"),
+    ///         ("POST", "/say") => match String::from_utf8(request.body) {
+    ///             Ok(text) => {
+    ///                 handle.broadcast("chat", text.as_str(), None);
+    ///                 Response::new(204)
+    ///             }
+    ///             Err(_) => Response::new(400),
+    ///         },
     ///         _ => Response::new(404),
     ///     }
     /// });
@@ -126,7 +134,7 @@ impl Config {
     #[must_use]
     pub fn on_request<F: Future<Output = Response> + Send + 'static>(
         mut self,
-        answer: impl Fn(Request) -> F + Send + Sync + 'static,
+        answer: impl Fn(Request, Handle) -> F + Send + Sync + 'static,
     ) -> Self {
         self.on_request = OnRequest::new(answer);
         self

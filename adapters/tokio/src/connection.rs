@@ -23,7 +23,7 @@ pub struct Connection<S, M: Machine> {
     pub link: Link<'static, M>,
     /// Where the bytes come from and go to.
     pub stream: S,
-    timer: Timer,
+    pub(crate) timer: Timer,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
@@ -41,20 +41,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
         Ok(if poll_fn(|cx| self.poll_event(cx)).await? { self.link.turn() } else { None })
     }
 
-    /// Writes what waits in the outbox, and reads nothing meanwhile.
-    ///
-    /// # Errors
-    /// The stream failed, or the peer took nothing for [`Link::stall`].
-    pub async fn flush(&mut self) -> io::Result<()> {
-        poll_fn(|cx| {
-            while !self.link.outbox.is_empty() {
-                ready!(self.poll_drain(cx))?;
-            }
-            Pin::new(&mut self.stream).poll_flush(cx)
-        })
-        .await
-    }
-
     /// As [`next`](Self::next), for hand-written futures. True: `link.turn()` has an event. False: the end.
     ///
     /// # Errors
@@ -64,6 +50,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
             let now = now();
             match self.link.want(now).map_err(Error::Protocol)? {
                 Want::Deliver => return Poll::Ready(Ok(true)),
+                // Something is left to say, and the peer took nothing of it for `Link::stall`.
+                Want::Close if !self.link.outbox.is_empty() => {
+                    return Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+                }
                 Want::Close => return Poll::Ready(Ok(false)),
                 Want::Finish => {
                     ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
@@ -105,24 +95,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes once, waiting until the stream takes something, but no longer than [`Link::stall`].
-    ///
-    /// # Errors
-    /// The stream failed, or it took nothing for so long ([`io::ErrorKind::TimedOut`]).
-    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let now = now();
-            let until = self.link.stall_deadline(now);
-            if until.is_some_and(|at| now >= at) {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            match self.poll_write(cx) {
-                Poll::Pending if self.timer.poll(until, now, cx).is_ready() => {}
-                polled => return polled,
-            }
-        }
-    }
-
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let inbox = &mut self.link.inbox;
         if !inbox.wants() {
@@ -153,15 +125,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
             },
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Another machine takes over, as after an upgrade: boxes and stream stay, no byte is lost.
-    pub fn switch<N: Machine>(self, machine: impl FnOnce(M) -> N) -> Connection<S, N> {
-        Connection { link: self.link.switch(machine), stream: self.stream, timer: self.timer }
-    }
-
-    /// The same connection over another type of stream: wrapped, or put into an enum.
-    pub fn map_stream<T>(self, wrap: impl FnOnce(S) -> T) -> Connection<T, M> {
-        Connection { link: self.link, stream: wrap(self.stream), timer: self.timer }
     }
 }

@@ -26,9 +26,11 @@
 
 #![forbid(unsafe_code)]
 
+mod client;
 mod clock;
 mod config;
 mod connection;
+mod drain;
 mod error;
 mod peer;
 mod post;
@@ -42,6 +44,7 @@ mod stream;
 mod timer;
 mod traffic;
 
+pub use client::{OpenError, Opening};
 pub use clock::{entropy, now};
 pub use config::Config;
 pub use connection::Connection;
@@ -51,3 +54,8 @@ pub use protocol::ProtocolError;
 pub use request::{Request, Response};
 pub use server::{Handle, Server};
 pub use traffic::{Carrier, Traffic};
+
+/// The README's code compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

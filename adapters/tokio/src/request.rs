@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use stillwire::http::{RequestHead, RequestView};
 
-use crate::Carrier;
+use crate::{Carrier, Handle};
 
 /// The head of a request, and for [`Config::on_request`](crate::Config::on_request) its body.
 ///
@@ -99,17 +99,17 @@ type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// Answers the requests that are none of the three transports.
 #[derive(Clone)]
-pub(crate) struct OnRequest(Arc<dyn Fn(Request) -> Answering + Send + Sync>);
+pub(crate) struct OnRequest(Arc<dyn Fn(Request, Handle) -> Answering + Send + Sync>);
 
 impl OnRequest {
     pub(crate) fn new<F: Future<Output = Response> + Send + 'static>(
-        answer: impl Fn(Request) -> F + Send + Sync + 'static,
+        answer: impl Fn(Request, Handle) -> F + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(move |request| Box::pin(answer(request))))
+        Self(Arc::new(move |request, handle| Box::pin(answer(request, handle))))
     }
 
-    pub(crate) async fn answer(&self, request: Request) -> Response {
-        (self.0)(request).await
+    pub(crate) async fn answer(&self, request: Request, handle: Handle) -> Response {
+        (self.0)(request, handle).await
     }
 }
 

@@ -12,7 +12,7 @@ use stillwire::{
 use tokio::net::TcpStream;
 
 use crate::{
-    Carrier, Connection, Error, Request, Response,
+    Carrier, Connection, Error, Handle, Request, Response,
     protocol::Protocol,
     server::{Inner, stopped},
     session::{Session, SessionStream},
@@ -71,7 +71,8 @@ pub(crate) async fn connection(
             Route::Application => {
                 http.link.machine.collect(config.max_body);
                 let Some(body) = body(&mut http).await? else { return Ok(()) };
-                let response = config.on_request.answer(Request { body, ..request }).await;
+                let response =
+                    config.on_request.answer(Request { body, ..request }, Handle(inner.clone())).await;
                 if let Some(carrier) = response.carrier {
                     let meter = inner.meter(carrier);
                     meter.request();

@@ -60,7 +60,7 @@ pub struct Server {
 
 /// The part of a server that any task may hold: broadcasts, figures, shutdown. A clone is the same server.
 #[derive(Clone, Debug)]
-pub struct Handle(Arc<Inner>);
+pub struct Handle(pub(crate) Arc<Inner>);
 
 #[derive(Debug)]
 pub(crate) struct Inner {

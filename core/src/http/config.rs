@@ -4,7 +4,7 @@ use core::time::Duration;
 
 /// Limits and waits of one connection. Every wait can be switched off with [`Duration::MAX`].
 ///
-/// Waits are kept in whole milliseconds and sizes in 32 bits; larger values count as "never" and as 4 GiB.
+/// Waits are kept in whole milliseconds (rounded up) and sizes in 32 bits; larger values count as "never" and as 4 GiB.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -87,8 +87,9 @@ pub(super) struct Limits {
 pub(super) struct Millis(u32);
 
 impl Millis {
-    fn new(wait: Duration) -> Self {
-        Self(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX))
+    pub(super) const fn new(wait: Duration) -> Self {
+        let millis = wait.as_nanos().div_ceil(1_000_000);
+        Self(if millis < u32::MAX as u128 { millis as u32 } else { u32::MAX })
     }
 
     pub(super) const fn duration(self) -> Duration {

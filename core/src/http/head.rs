@@ -119,7 +119,9 @@ pub(super) fn parse_request(bytes: &[u8]) -> Result<Request, Error> {
     let mut request = httparse::Request::new(&mut table);
     match request.parse(bytes) {
         Ok(status) if status.is_complete() => {}
-        Err(httparse::Error::Version) if names_other_version(bytes) => return Err(Error::Version),
+        Err(httparse::Error::Version) if names_other_version(bytes, Kind::Request) => {
+            return Err(Error::Version);
+        }
         _ => return Err(Error::Head),
     }
     let minor = request.version_minor();
@@ -152,7 +154,9 @@ pub(super) fn parse_response(bytes: &[u8], to_head: bool) -> Result<Response, Er
     let mut response = httparse::Response::new(&mut table);
     match response.parse(bytes) {
         Ok(status) if status.is_complete() => {}
-        Err(httparse::Error::Version) if names_other_version(bytes) => return Err(Error::Version),
+        Err(httparse::Error::Version) if names_other_version(bytes, Kind::Response) => {
+            return Err(Error::Version);
+        }
         _ => return Err(Error::Head),
     }
     let (status, minor) = (response.status(), response.version.unwrap_or(1));
@@ -213,11 +217,79 @@ fn is_host(host: &[u8]) -> bool {
     host.iter().all(|byte| byte.is_ascii_graphic() && !b"/\\?#@,<>\"".contains(byte))
 }
 
-/// Whether the first line names a version of HTTP that is not spoken here, rather than none.
-fn names_other_version(head: &[u8]) -> bool {
+/// Whether the word of the first line where the version stands is some other version of HTTP, rather than none.
+fn names_other_version(head: &[u8], kind: Kind) -> bool {
     let line = head.trim_ascii_start().split(|byte| *byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|byte| *byte == b' ');
-    [words.next(), words.next_back()].into_iter().flatten().any(
-        |word| matches!(word, [b'H', b'T', b'T', b'P', b'/', a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit()),
-    )
+    let word =
+        if kind == Kind::Request { words.nth(2).filter(|_| words.next().is_none()) } else { words.next() };
+    matches!(word, Some([b'H', b'T', b'T', b'P', b'/', a, b'.', b]) if a.is_ascii_digit() && b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_http_and_others() {
+        let other = |line: &str| names_other_version(line.as_bytes(), Kind::Request);
+        assert!(other("GET / HTTP/2.0\r\n") && other("\r\nGET / HTTP/0.9\r\n"));
+        for line in [
+            "GET /\r\n",
+            "GET / HTTP/2\r\n",
+            "GET / x HTTP/2.0\r\n",
+            "GET / http/2.0\r\n",
+            "GET HTTP/2.0 /\r\n",
+            "",
+        ] {
+            assert!(!other(line), "{line}");
+        }
+        assert!(names_other_version(b"HTTP/2.0 200 OK\r\n", Kind::Response));
+        assert!(!names_other_version(b"ICY 200 OK\r\n", Kind::Response));
+    }
+
+    #[test]
+    fn lengths_are_digits() {
+        for (text, n) in [("0", 0), ("007", 7), ("18446744073709551615", u64::MAX)] {
+            assert_eq!(decimal(text.as_bytes()), Some(n), "{text}");
+        }
+        for text in ["", "+1", "-1", " 1", "1 ", "0x1", "1a", "1,1", "18446744073709551616", "\u{661}"] {
+            assert_eq!(decimal(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_targets() {
+        for host in ["", "a", "a.example:80", "[::1]:8080", "x_y"] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in ["a b", "a/b", "b@a", "a,b", "a?b", "a#b", "a\\b", "\u{e4}", "a\t"] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+        assert!(is_target("/") && is_target("*") && is_target("http://a/%20?x=[y]|{z}"));
+        assert!(
+            !is_target("")
+                && !is_target("/ ")
+                && !is_target("/#")
+                && !is_target("/\u{7f}")
+                && !is_target("/\u{e4}")
+        );
+    }
+
+    #[test]
+    fn what_a_connection_header_means() {
+        for (minor, says, kept) in [
+            (1, "", true),
+            (1, "close", false),
+            (0, "", false),
+            (0, "keep-alive", true),
+            (0, "keep-alive close", false),
+        ] {
+            assert_eq!(
+                is_kept(minor, |token| says.split(' ').any(|said| said == token)),
+                kept,
+                "1.{minor} {says}"
+            );
+        }
+    }
 }

@@ -86,7 +86,45 @@ impl Wait {
 mod tests {
     use super::*;
 
+    const SECOND: Millis = Millis::new(Duration::from_secs(1));
+
     fn at(millis: u64) -> Instant {
         Instant::since_epoch(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn a_wait_keeps_its_deadline() {
+        let mut wait = Wait::new();
+        assert!(!wait.is_over(For::Head, at(0), SECOND));
+        assert!(!wait.is_over(For::Head, at(999), SECOND));
+        assert_eq!(wait.deadline(), Some(at(1000)));
+        assert!(wait.is_over(For::Head, at(1000), SECOND));
+        assert!(!wait.is_over(For::Answer, at(1000), SECOND), "another wait begins anew");
+        wait.stop();
+        assert_eq!(wait.deadline(), None);
+    }
+
+    #[test]
+    fn for_ever_has_no_deadline() {
+        let mut wait = Wait::new();
+        assert!(!wait.is_over(For::Request, at(5), Millis::new(Duration::MAX)));
+        assert_eq!(wait.deadline(), None);
+        assert!(!wait.is_over(For::Request, Instant::MAX, Millis::new(Duration::MAX)));
+    }
+
+    #[test]
+    fn bytes_win_back_what_a_pause_has_cost() {
+        let mut wait = Wait::new();
+        wait.begin_body(SECOND);
+        assert!(!wait.is_body_over(at(0)));
+        wait.body_came(at(600), 100, 1000, SECOND); // 400 ms were left, 100 bytes are worth 100 ms
+        assert!(!wait.is_body_over(at(600)));
+        assert_eq!(wait.deadline(), Some(at(1100)));
+        wait.body_came(at(700), usize::MAX, 1000, SECOND); // never more than the whole pause
+        assert!(!wait.is_body_over(at(700)));
+        assert_eq!(wait.deadline(), Some(at(1700)));
+        wait.body_came(at(1600), 1, 0, SECOND); // without a rate, each byte is worth all of it
+        assert!(!wait.is_body_over(at(1600)));
+        assert_eq!(wait.deadline(), Some(at(2600)));
     }
 }

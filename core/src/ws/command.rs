@@ -1,10 +1,9 @@
 //! Sending: whole or not at all.
 
 use super::{
-    Connection, Header, Opcode, close,
-    connection::{CONTROL_ROOM, State},
-    is_close_code,
+    Connection, Header, Opcode, close, is_close_code,
     mask::{copy_masked, rotated},
+    state::{CONTROL_ROOM, State},
 };
 use crate::{Full, Inbox, Incoming, Kind, Machine, Outbox, SendError, Text, Transport};
 
@@ -21,7 +20,7 @@ impl Connection {
         text: impl Into<Text<'t>>,
         outbox: &mut Outbox<'_>,
     ) -> Result<(), SendError> {
-        self.message(Kind::Text, &[text.into().as_bytes()], outbox)
+        self.send_message(Kind::Text, &[text.into().as_bytes()], outbox)
     }
 
     /// Sends a binary message.
@@ -30,7 +29,7 @@ impl Connection {
     /// As [`send_text`](Self::send_text).
     #[inline]
     pub fn send_binary(&mut self, bytes: &[u8], outbox: &mut Outbox<'_>) -> Result<(), SendError> {
-        self.message(Kind::Binary, &[bytes], outbox)
+        self.send_message(Kind::Binary, &[bytes], outbox)
     }
 
     /// Sends a part of a message, when the whole is not there yet: the `first` part names the kind, the `last` one
@@ -80,17 +79,20 @@ impl Connection {
     /// [`Error::TimedOut`](super::Error::TimedOut) after
     /// [`Config::close_within`](super::Config::close_within), counted from the next `advance`.
     ///
-    /// A `reason` of more than 123 bytes is cut between characters.
+    /// A `reason` of more than 123 bytes is cut between characters, and where the outbox has no room for it, it is
+    /// left out.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Unsuitable`] for a [code that may not be sent](is_close_code),
-    /// [`SendError::Full`].
+    /// [`SendError::NotOpen`], [`SendError::Unsuitable`] for a [code that may not be sent](is_close_code).
+    /// [`SendError::Full`] only if others wrote into the outbox: this machine always keeps room for a close frame.
     pub fn send_close(&mut self, code: u16, reason: &str, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
         self.check_open()?;
         if !is_close_code(code) {
             return Err(SendError::Unsuitable);
         }
-        self.write(Opcode::Close, &[&code.to_be_bytes(), close::cut(reason).as_bytes()], outbox)?;
+        let code = code.to_be_bytes();
+        let with_reason = self.write(Opcode::Close, &[&code, close::cut(reason).as_bytes()], outbox);
+        with_reason.or_else(|_| self.write(Opcode::Close, &[&code], outbox))?;
         self.closing();
         Ok(())
     }
@@ -104,17 +106,26 @@ impl Connection {
     }
 
     #[inline]
-    fn message(&mut self, kind: Kind, parts: &[&[u8]], outbox: &mut Outbox<'_>) -> Result<(), SendError> {
-        self.check_open()?;
-        if self.sending {
-            return Err(SendError::Unsuitable);
-        }
+    pub(super) fn send_message(
+        &mut self,
+        kind: Kind,
+        parts: &[&[u8]],
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), SendError> {
+        self.check_message()?;
         Ok(self.frame(true, opcode(kind), parts, CONTROL_ROOM, outbox)?)
     }
 
     #[inline]
     fn check_open(&self) -> Result<(), SendError> {
         if self.state == State::Open { Ok(()) } else { Err(SendError::NotOpen) }
+    }
+
+    /// Whether a whole message can be sent now.
+    #[inline]
+    pub(super) fn check_message(&self) -> Result<(), SendError> {
+        self.check_open()?;
+        if self.sending { Err(SendError::Unsuitable) } else { Ok(()) }
     }
 
     /// A control frame of the machine itself: it may use the room that is kept for it.
@@ -137,7 +148,7 @@ impl Connection {
         keep: usize,
         outbox: &mut Outbox<'_>,
     ) -> Result<(), Full> {
-        let len = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        let len = total(parts);
         let room = outbox.room();
         // The key is taken only for a frame that fits: who fails changes nothing.
         let size =
@@ -170,7 +181,13 @@ impl Connection {
     }
 }
 
-const fn opcode(kind: Kind) -> Opcode {
+/// The bytes of all parts.
+#[inline]
+pub(super) fn total(parts: &[&[u8]]) -> usize {
+    parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()))
+}
+
+pub(super) const fn opcode(kind: Kind) -> Opcode {
     match kind {
         Kind::Text => Opcode::Text,
         Kind::Binary => Opcode::Binary,
@@ -191,13 +208,11 @@ impl Transport for Connection {
 
     #[inline]
     fn send(&mut self, kind: Kind, parts: &[&[u8]], outbox: &mut Outbox<'_>) -> Result<(), SendError> {
-        self.message(kind, parts, outbox)
+        self.send_message(kind, parts, outbox)
     }
 
-    /// Code 1000. When the outbox is too full for the reason, it goes without.
+    /// With code 1000.
     fn close(&mut self, reason: &str, outbox: &mut Outbox<'_>) {
-        if let Err(SendError::Full(_)) = self.send_close(1000, reason, outbox) {
-            let _ = self.send_close(1000, "", outbox);
-        }
+        let _ = self.send_close(1000, reason, outbox);
     }
 }

@@ -65,7 +65,7 @@
 //! ```
 //!
 //! # Memory
-//! A connection is 248 bytes and owns no buffer. A message is assembled in the inbox: fragments are joined in place,
+//! A connection is at most 256 bytes and owns no buffer. A message is assembled in the inbox: fragments are joined in place,
 //! with control frames between them, so the largest message is the smaller of
 //! [`max_message`](Config::max_message) and the inbox's capacity less 139 bytes, however it is fragmented and however
 //! it arrives. Nothing is allocated because a header says so. The outbox needs 139 bytes at least: a frame is read
@@ -92,17 +92,23 @@ mod event;
 mod header;
 mod mask;
 mod offer;
+mod receive;
+#[cfg(feature = "alloc")]
+mod shared;
+mod state;
 mod upgrade;
 
 pub use accept::{Accept, is_same_origin};
 pub use close::is_close_code;
 pub use config::Config;
-pub use connection::Connection;
 pub use error::Error;
 pub use event::Event;
 pub use header::{Head, Header, Opcode};
 pub use mask::apply_mask;
 pub use offer::Offer;
+#[cfg(feature = "alloc")]
+pub use shared::encode;
+pub use state::Connection;
 pub use upgrade::UpgradeError;
 
 const _: () = assert!(size_of::<Connection>() <= 256);

@@ -284,9 +284,16 @@ fn broken(key: Option<[u8; 4]>) -> BoxedStrategy<Vec<u8>> {
     let long = (opcode, 100_u64..1 << 20, vec(any::<u8>(), 0..200)).prop_map(move |(opcode, len, some)| {
         [Header { fin: true, opcode, key, len }.emit().as_bytes(), &some].concat()
     });
+    // Whole frames, but for their length, which is not in its shortest form.
+    let wide = (any::<bool>(), 0..126_u8).prop_map(move |(wider, len)| {
+        let short = frame(true, Opcode::Binary, key, &vec![b'w'; len.into()]);
+        let form: &[u8] = if wider { &[127, 0, 0, 0, 0, 0, 0, 0] } else { &[126, 0] };
+        [&[short[0], form[0] | short[1] & 0x80], &form[1..], &[len], &short[2..]].concat()
+    });
     prop_oneof![
         header,
         long,
+        wide,
         Just(frame(true, Opcode::Text, wrong_key, b"hello")),
         Just(frame(true, Opcode::Continuation, key, b"")),
         Just(frame(false, Opcode::Text, key, b"")),

@@ -1,0 +1,128 @@
+//! What a connection remembers.
+
+use core::ops::Range;
+
+use super::{
+    Config, Header,
+    assembly::{Frame, Message},
+    close,
+};
+use crate::{Entropy, Instant};
+
+/// The largest control frame.
+pub(super) const CONTROL_ROOM: usize = 2 + 4 + close::MAX_CONTROL;
+/// A frame is read only when so much room is left: for the pong that it may ask for, and for a close frame with a
+/// code behind it.
+pub(super) const REPLY_ROOM: usize = CONTROL_ROOM + 2 + 4 + 2;
+/// What may lie behind a message in the inbox: one header and one control frame.
+pub(super) const OVERHEAD: usize = Header::MAX + close::MAX_CONTROL;
+
+/// One WebSocket connection after its handshake, client or server (RFC 6455).
+///
+/// Commands write at once and whole, or fail and change nothing. The outbox needs at least 139 bytes, or nothing is
+/// ever read; see [`Config`] for what fits into an inbox.
+#[derive(Debug)]
+pub struct Connection {
+    /// Open, no message and no ping under way: the fast path may run.
+    pub(super) ready: bool,
+    /// We are the server: the peer masks, we do not.
+    pub(super) server: bool,
+    pub(super) shown: Shown,
+    pub(super) state: State,
+    /// `send_fragment` is in the middle of a message.
+    pub(super) sending: bool,
+    pub(super) started: bool,
+    pub(super) at: Range<usize>,
+    /// The unread inbox is `[held: payload of the message under way | gap: used up | raw: not parsed yet]`.
+    pub(super) held: usize,
+    /// Where `raw` begins.
+    pub(super) raw: usize,
+    pub(super) limit: usize,
+    pub(super) heard: Instant,
+    /// When a ping was sent that nothing was heard after.
+    pub(super) pinged: Option<Instant>,
+    /// When closing or lingering ends; the first `advance` of that state sets it.
+    pub(super) until: Option<Instant>,
+    pub(super) message: Option<Message>,
+    pub(super) frame: Option<Frame>,
+    /// A client has it: mask keys must be unpredictable (§10.3).
+    pub(super) entropy: Option<Entropy>,
+    pub(super) config: Config,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    Open,
+    /// We sent a close frame and wait for the peer's.
+    Closing,
+    /// All is said. We read to the peer's end, so that no reset destroys our last bytes on their way.
+    Lingering,
+    Closed,
+}
+
+/// What `event` shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shown {
+    Nothing,
+    Text,
+    Binary,
+    Ping,
+    Pong,
+    Closed(u16),
+}
+
+impl Connection {
+    /// The server's side of a connection, right after the answer to the handshake was written.
+    #[must_use]
+    pub const fn server(config: Config) -> Self {
+        Self::new(config, None)
+    }
+
+    /// The client's side of a connection, right after the server's answer to the handshake was found good.
+    /// Mask keys come from `entropy`.
+    #[must_use]
+    pub const fn client(config: Config, entropy: Entropy) -> Self {
+        Self::new(config, Some(entropy))
+    }
+
+    const fn new(config: Config, entropy: Option<Entropy>) -> Self {
+        Self {
+            ready: false,
+            server: entropy.is_none(),
+            shown: Shown::Nothing,
+            state: State::Open,
+            sending: false,
+            started: false,
+            at: 0..0,
+            held: 0,
+            raw: 0,
+            limit: 0,
+            heard: Instant::EPOCH,
+            pinged: None,
+            until: None,
+            message: None,
+            frame: None,
+            entropy,
+            config,
+        }
+    }
+
+    /// Whether messages can be sent: neither side has closed, nothing went wrong.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    /// The state after our close frame.
+    pub(super) fn closing(&mut self) {
+        (self.state, self.ready, self.until) = (State::Closing, false, None);
+    }
+}
+
+/// What one step of the slow path led to.
+pub(super) enum Step {
+    Event,
+    /// Something was used up; go on.
+    Again,
+    NeedInput,
+}

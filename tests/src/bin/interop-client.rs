@@ -1,0 +1,134 @@
+//! Our WebSocket client as a program, for servers that nobody here wrote.
+//!
+//! Received messages are printed as one JSON object a line; lines of standard input are sent.
+
+use core::time::Duration;
+use std::io::{self, Write};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::{Parser, Subcommand};
+use serde_json::json;
+use stillwire::ws;
+use stillwire_tokio::{Connection, Opening};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpStream,
+};
+
+/// A client whose every step can be told and seen.
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Opens a WebSocket, prints what comes, sends what standard input says: lines as text,
+    /// `\binary BASE64`, `\ping TEXT`, `\close CODE REASON`.
+    Ws {
+        /// ws://HOST:PORT/TARGET
+        url: String,
+        /// Subprotocols to offer, best first.
+        #[arg(long)]
+        protocol: Vec<String>,
+        /// How long the server may take to answer, in milliseconds.
+        #[arg(long)]
+        open_within: Option<u64>,
+        /// How long the server may take to close, in milliseconds.
+        #[arg(long)]
+        close_within: Option<u64>,
+        /// The largest message to take, in bytes.
+        #[arg(long, default_value_t = 16 << 20)]
+        max_message: usize,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    // Standard input may still be waited for, in a thread that cannot be stopped: leave without it.
+    let failed = match run(Args::parse().command).await {
+        Ok((code, reason)) => {
+            eprintln!("closed {code} {reason}");
+            code == 1006 // there was no closing handshake
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            true
+        }
+    };
+    std::process::exit(i32::from(failed));
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+async fn run(
+    Command::Ws { url, protocol, open_within, close_within, max_message }: Command,
+) -> Result<(u16, String), Failure> {
+    let (host, target) = split(&url).ok_or("a URL looks like ws://HOST:PORT/TARGET")?;
+    let subprotocols: Vec<&str> = protocol.iter().map(String::as_str).collect();
+    let mut opening = Opening::new(host, &target);
+    opening.subprotocols = &subprotocols;
+    opening.config.max_message = max_message;
+    (opening.inbox, opening.outbox) = (max_message + 1024, max_message + 1024);
+    let millis = |value: Option<u64>, default| value.map_or(default, Duration::from_millis);
+    opening.within = millis(open_within, opening.within);
+    opening.config.close_within = millis(close_within, opening.config.close_within);
+    let (mut connection, chosen) = opening.open(TcpStream::connect(host).await?).await?;
+    say("open", &json!(chosen.map_or("", |n| subprotocols[n])))?;
+
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let (mut asking, mut end) = (true, None);
+    loop {
+        tokio::select! {
+            event = connection.next() => match event? {
+                None => return end.ok_or_else(|| "the connection ended without a word".into()),
+                Some((event, _)) => match event {
+                    ws::Event::Text(text) => say("text", &json!(text.as_str()))?,
+                    ws::Event::Binary(bytes) => say("binary", &json!(STANDARD.encode(bytes)))?,
+                    ws::Event::Ping(bytes) => say("ping", &json!(String::from_utf8_lossy(bytes)))?,
+                    ws::Event::Pong(bytes) => say("pong", &json!(String::from_utf8_lossy(bytes)))?,
+                    ws::Event::Closed { code, reason } => end = Some((code, reason.as_str().to_owned())),
+                    _ => {}
+                }
+            },
+            line = lines.next_line(), if asking => {
+                let line = line?;
+                asking = line.is_some();
+                obey(&mut connection, line.as_deref().unwrap_or("\\close 1000 "))?;
+            }
+        }
+    }
+}
+
+/// The authority and the target of a URL.
+fn split(url: &str) -> Option<(&str, String)> {
+    let rest = url.strip_prefix("ws://")?;
+    let at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, target) = rest.split_at(at);
+    Some((host, if target.starts_with('/') { target.to_owned() } else { format!("/{target}") }))
+}
+
+fn say(kind: &str, data: &serde_json::Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", json!({ "kind": kind, "data": data }))?;
+    out.flush()
+}
+
+fn obey(connection: &mut Connection<TcpStream, ws::Connection>, line: &str) -> Result<(), Failure> {
+    let (machine, outbox) = (&mut connection.link.machine, &mut connection.link.outbox);
+    if !machine.is_open() {
+        return Ok(());
+    }
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word {
+        "\\binary" => machine.send_binary(&STANDARD.decode(rest)?, outbox)?,
+        "\\ping" => machine.send_ping(rest.as_bytes(), outbox)?,
+        "\\close" => {
+            let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+            machine.send_close(code.parse()?, reason, outbox)?;
+        }
+        _ => machine.send_text(line, outbox)?,
+    }
+    Ok(())
+}
