@@ -70,6 +70,9 @@ pub(crate) async fn connection(
             Route::Poll(asked) => poll(&inner, &mut http, request, asked).await?,
             Route::Application => {
                 http.link.machine.collect(config.max_body);
+                if config.require_length && matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
+                    http.link.machine.require_length();
+                }
                 let Some(body) = body(&mut http).await? else { return Ok(()) };
                 let response =
                     config.on_request.answer(Request { body, ..request }, Handle(inner.clone())).await;
