@@ -41,7 +41,8 @@ pub struct Link<'s, M: Machine> {
     /// Bytes to the peer.
     pub outbox: Outbox<'s>,
     /// Events are delivered only while the outbox has this much room for answers, in bytes; less, and it is
-    /// written first. Default: half of the outbox.
+    /// written first. Default: half of the outbox. Zero for a driver whose commands come from elsewhere: two ends
+    /// that both fill their outboxes, and wait for room before they read, wait for ever.
     pub headroom: usize,
     /// A peer that takes no byte of a waiting outbox for this long is cut off. Default: 20 s.
     pub stall: Duration,
@@ -59,7 +60,9 @@ pub struct Link<'s, M: Machine> {
 pub enum Want {
     /// Hand [`Link::turn`] to the application.
     Deliver,
-    /// Write `outbox.chunk()`, then `outbox.advance(n)`. A driver that can also reads meanwhile.
+    /// Write `outbox.chunk()`, then `outbox.advance(n)`. A driver that can also reads meanwhile, but only while at most
+    /// half of the inbox is unread: a machine that waits for room uses little up, and each read into a full inbox
+    /// moves all of it.
     Write {
         /// Come back at this moment at the latest.
         until: Option<Instant>,
@@ -77,7 +80,8 @@ pub enum Want {
         /// Come back at this moment at the latest.
         until: Option<Instant>,
     },
-    /// Close the connection: all is said.
+    /// Close the connection. All is said, or the outbox is not empty and the peer took nothing of it for
+    /// [`Link::stall`].
     Close,
 }
 

@@ -14,7 +14,7 @@ part_scripts() {
   need_node
   need_python
   local files file
-  run "$out/venv/bin/shellcheck" --external-sources --check-sourced tests/run .ci/run
+  run "$out/venv/bin/shellcheck" --external-sources --check-sourced tests/run .ci/run tests/interop/autobahn/*.sh
   mapfile -t files < <(git ls-files '*.mjs' '*.js')
   for file in "${files[@]}"; do run node --check "$file"; done
   mapfile -t files < <(git ls-files '*.py')
@@ -60,6 +60,13 @@ part_http() {
   need_node
   need_programs
   run node tests/interop/http-errors.mjs
+}
+
+part_autobahn() {
+  need node
+  need python3
+  need_programs
+  run node tests/interop/autobahn.mjs "$out/autobahn"
 }
 
 part_std() {

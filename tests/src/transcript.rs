@@ -108,6 +108,7 @@ impl Transcript {
         let mut stage = Stage::<S>::new(&options, inbox, outbox);
         assert!(options.unknown().is_empty(), "unknown options: {:?}", options.unknown());
         stage.on.clone_from(&self.on);
+        stage.settle(usize::MAX); // as a driver does before it reads
         let mut player = Player { stage, events: VecDeque::new(), told_end: false, context: String::new() };
         let mut group = Vec::new();
         for (number, mark, rest) in &self.lines {

@@ -1,11 +1,12 @@
 //! Client and server over a network that loses requests and answers, delivers requests twice and late, and breaks
 //! connections: every message arrives once and in order, in both directions, and so does the end.
 
-use core::time::Duration;
+use core::{cell::RefCell, time::Duration};
+use std::collections::HashMap;
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use stillwire::{
-    Entropy, Inbox, Instant, Machine, Outbox, Transport,
+    Entropy, Inbox, Instant, Machine, Outbox, Progress, Transport,
     polling::{Answer, Client, Config, Connection, Event, Request, Served, Session, Sid, Ticket, What},
 };
 
@@ -20,6 +21,7 @@ struct World {
     max_messages: usize,
     client_inbox: usize,
     lent: bool,
+    busy: u64,
     messages: u64,
     closer: Closer,
 }
@@ -33,12 +35,24 @@ enum Closer {
 
 fn worlds() -> impl Strategy<Value = World> {
     let network = (any::<u64>(), 0..40_u64, 0..30_u64, 0..30_u64);
-    let sizes = (200..2000_usize, 1..20_usize, 160..4000_usize, any::<bool>(), 0..60_u64);
+    let sizes = (200..2000_usize, 1..20_usize, 160..4000_usize, any::<bool>(), 0..15_u64, 0..100_u64);
     let closer = prop_oneof![Just(Closer::Client), Just(Closer::Server), Just(Closer::Both)];
     (network, sizes, closer).prop_map(|((seed, lost, twice, broken), sizes, closer)| {
-        let (max_bytes, max_messages, client_inbox, lent, messages) = sizes;
+        let (max_bytes, max_messages, client_inbox, lent, busy, messages) = sizes;
         let client_inbox = client_inbox.max(max_bytes);
-        World { seed, lost, twice, broken, max_bytes, max_messages, client_inbox, lent, messages, closer }
+        World {
+            seed,
+            lost,
+            twice,
+            broken,
+            max_bytes,
+            max_messages,
+            client_inbox,
+            lent,
+            busy,
+            messages,
+            closer,
+        }
     })
 }
 
@@ -125,6 +139,19 @@ struct Parcel {
     arrives: Instant,
 }
 
+/// What went wrong, over all worlds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Trouble {
+    RequestLost,
+    RequestTwice,
+    AnswerLost,
+    ReceiverBroken,
+    Replaced,
+    NoRoomYet,
+    OutOfStep,
+    TimedOut,
+}
+
 struct Reply {
     flight: u64,
     what: What,
@@ -158,6 +185,9 @@ struct Simulation<'s> {
     replies: Vec<Reply>,
     waiting: Vec<Waiting>,
     requests: u64,
+    troubles: HashMap<Trouble, u64>,
+    /// The owner looks at nothing until then.
+    busy_until: Instant,
     // the server
     pipes: Option<(Inbox<'s>, Inbox<'s>)>,
     session: Option<Session<'s>>,
@@ -176,7 +206,8 @@ impl<'s> Simulation<'s> {
         let [a, b, c, d] = memory;
         let pipe = world.max_bytes + world.max_messages + 100;
         [&mut *a, &mut *b].into_iter().for_each(|bytes| bytes.resize(pipe, 0));
-        (c.resize(world.client_inbox, 0), d.resize(1000, 0));
+        c.resize(world.client_inbox, 0);
+        d.resize(1000, 0);
         Self {
             dice: Dice(world.seed),
             now: Instant::EPOCH + Duration::from_secs(1),
@@ -191,6 +222,8 @@ impl<'s> Simulation<'s> {
             replies: vec![],
             waiting: vec![],
             requests: 0,
+            troubles: HashMap::new(),
+            busy_until: Instant::EPOCH,
             pipes: world.lent.then(|| (Inbox::new(a), Inbox::new(b))),
             session: None,
             owner: None,
@@ -200,6 +233,10 @@ impl<'s> Simulation<'s> {
         }
     }
 
+    fn trouble(&mut self, trouble: Trouble) {
+        *self.troubles.entry(trouble).or_default() += 1;
+    }
+
     fn soon(&mut self) -> Instant {
         self.now + Duration::from_millis(self.dice.roll(200))
     }
@@ -207,10 +244,10 @@ impl<'s> Simulation<'s> {
     fn client_turn(&mut self) {
         while !self.client_over {
             match self.client.advance(self.now, &mut self.from_server, &mut self.to_server) {
-                Ok(stillwire::Progress::Event) => {
+                Ok(Progress::Event) => {
                     self.user.hear(self.client.event(&self.from_server).expect("an event"));
                 }
-                Ok(stillwire::Progress::Closed) => self.client_over = true,
+                Ok(Progress::Closed) => self.client_over = true,
                 Ok(_) => break,
                 Err(error) => panic!("the client failed: {error}"),
             }
@@ -236,12 +273,14 @@ impl<'s> Simulation<'s> {
             self.flights.push((flight, what, self.now + within));
             let parcel = Parcel { flight: Some(flight), what, method, path, body, arrives: self.soon() };
             if what != What::Open && self.dice.happens(self.world.twice) {
+                self.trouble(Trouble::RequestTwice);
                 // A copy that arrives first, soon after, or so late that it is history.
                 let late = [1, 300, 60_000][self.dice.roll(3) as usize];
                 let arrives = self.now + Duration::from_millis(self.dice.roll(late));
                 self.parcels.push(Parcel { flight: None, arrives, ..parcel.clone() });
             }
             if self.dice.happens(self.world.lost) {
+                self.trouble(Trouble::RequestLost);
                 if self.dice.happens(50) {
                     let arrives = self.soon();
                     self.replies.push(Reply { flight, what, answer: None, arrives }); // refused at once
@@ -258,6 +297,12 @@ impl<'s> Simulation<'s> {
     }
 
     fn owner_turn(&mut self) {
+        if self.now < self.busy_until {
+            return;
+        }
+        if self.dice.happens(self.world.busy) {
+            self.busy_until = self.now + Duration::from_millis(self.dice.roll(3000));
+        }
         let (Some(session), Some((connection, inbox, outbox))) = (&mut self.session, &mut self.owner) else {
             return;
         };
@@ -270,11 +315,10 @@ impl<'s> Simulation<'s> {
             Some(n) => assert_eq!(inbox.push(&buffer[..n]), n),
             None => {}
         }
-        loop {
-            match connection.advance(self.now, inbox, outbox).expect("the client sends no nonsense") {
-                stillwire::Progress::Event => self.host.hear(connection.event(inbox).expect("an event")),
-                _ => break,
-            }
+        while connection.advance(self.now, inbox, outbox).expect("the client sends no nonsense")
+            == Progress::Event
+        {
+            self.host.hear(connection.event(inbox).expect("an event"));
         }
         while connection.is_open() && self.host.sent < self.world.messages && self.dice.happens(70) {
             if !self.host.say(connection, outbox) {
@@ -299,6 +343,9 @@ impl<'s> Simulation<'s> {
     fn answer(&mut self, parcel: &Parcel, status: u16, body: Vec<u8>) {
         let Some(flight) = parcel.flight else { return };
         let broken = self.dice.happens(self.world.lost);
+        if broken {
+            self.trouble(Trouble::AnswerLost);
+        }
         let arrives = self.soon();
         if broken && self.dice.happens(50) {
             return;
@@ -343,7 +390,7 @@ impl<'s> Simulation<'s> {
                 Request::Close { .. } => session.end().map(|()| Some(Answer::EMPTY)),
                 Request::Receive { after, .. } => session.sit(after, self.now).map(|ticket| {
                     let breaks = self.dice.happens(self.world.broken);
-                    let breaks = breaks.then(|| self.now + Duration::from_millis(self.dice.roll(5000)));
+                    let breaks = breaks.then(|| self.now + Duration::from_millis(self.dice.roll(400)));
                     self.waiting.push(Waiting { ticket, parcel: parcel.clone(), breaks });
                     None
                 }),
@@ -356,6 +403,11 @@ impl<'s> Simulation<'s> {
                 }
                 Err(refused) => {
                     let (status, body) = whole(&refused.answer());
+                    match status {
+                        409 => self.trouble(Trouble::OutOfStep),
+                        413 => self.trouble(Trouble::NoRoomYet),
+                        _ => {}
+                    }
                     assert!(
                         parcel.flight.is_none() || matches!(status, 404 | 413),
                         "{parcel:?} was refused: {refused}"
@@ -369,6 +421,7 @@ impl<'s> Simulation<'s> {
             let session = self.session.as_mut().expect("it was opened");
             if one.breaks.is_some_and(|at| at <= self.now) {
                 session.abort(one.ticket, self.now);
+                self.trouble(Trouble::ReceiverBroken);
                 if let Some(flight) = one.parcel.flight {
                     let arrives = self.now;
                     self.replies.push(Reply { flight, what: What::Receive, answer: None, arrives });
@@ -382,7 +435,15 @@ impl<'s> Simulation<'s> {
                     assert!(batch.count() <= self.config.max_messages as u64);
                     (200, batch.to_vec())
                 }
-                Served::TimedOut | Served::Replaced | Served::Over => (204, vec![]),
+                Served::Over => (204, vec![]),
+                Served::TimedOut => {
+                    *self.troubles.entry(Trouble::TimedOut).or_default() += 1;
+                    (204, vec![])
+                }
+                Served::Replaced => {
+                    *self.troubles.entry(Trouble::Replaced).or_default() += 1;
+                    (204, vec![])
+                }
             };
             session.done(one.ticket, self.now);
             self.answer(&one.parcel, status, body);
@@ -418,7 +479,7 @@ impl<'s> Simulation<'s> {
     }
 
     fn run(&mut self) {
-        for _ in 0..40_000 {
+        for _ in 0..400_000 {
             self.owner_turn();
             self.client_turn();
             self.server_turn();
@@ -446,6 +507,7 @@ fn every_message_arrives_once_and_in_order() {
     let cases = std::env::var("STILLWIRE_LAW_CASES").map_or(1000, |n| n.parse().expect("a number"));
     let config =
         ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 2000, ..Default::default() };
+    let (troubles, totals) = (RefCell::new(HashMap::new()), RefCell::new((0, 0)));
     TestRunner::new(config)
         .run(&worlds(), |world| {
             let mut memory = [vec![], vec![], vec![], vec![]];
@@ -463,7 +525,16 @@ fn every_message_arrives_once_and_in_order() {
             };
             prop_assert!(good, "{:?} closed, {:?}", closer, codes);
             prop_assert!(simulation.session.as_ref().is_some_and(Session::is_over));
+            for (trouble, n) in simulation.troubles {
+                *troubles.borrow_mut().entry(trouble).or_insert(0) += n;
+            }
+            totals.borrow_mut().0 += 2 * n;
+            totals.borrow_mut().1 += simulation.requests;
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
+    let troubles = troubles.into_inner();
+    println!("(messages, requests) {:?}, {troubles:?}", totals.into_inner());
+    let enough = |n: &u64| cases < 1000 || *n >= 10;
+    assert!(troubles.len() == 8 && troubles.values().all(enough), "too good a network: {troubles:?}");
 }

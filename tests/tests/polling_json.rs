@@ -10,7 +10,7 @@ fn accepts(json: &str) -> bool {
     let mut scanner = Scanner::new(json.as_bytes());
     let value = scanner.value();
     if let Ok(raw) = value {
-        assert!(json.contains(std::str::from_utf8(raw).expect("whole characters")));
+        assert!(json.contains(core::str::from_utf8(raw).expect("whole characters")));
     }
     value.is_ok() && scanner.end().is_ok()
 }
@@ -75,7 +75,7 @@ proptest! {
                 _ => bytes[at] = byte,
             }
         }
-        if let Ok(json) = std::str::from_utf8(&bytes) {
+        if let Ok(json) = core::str::from_utf8(&bytes) {
             prop_assert_eq!(accepts(json), from_str::<IgnoredAny>(json).is_ok(), "{}", json);
         }
     }
@@ -85,7 +85,7 @@ proptest! {
     fn noise_is_survived(mut bytes in vec(prop_oneof![3 => prop::sample::select(&b"{}[]:,\"\\u0019dDe+-.tfn\n"[..]), 1 => any::<u8>()], 0..80)) {
         let mut scanner = Scanner::new(&bytes);
         let whole = scanner.value().is_ok() && scanner.end().is_ok();
-        if let Ok(text) = std::str::from_utf8(&bytes) {
+        if let Ok(text) = core::str::from_utf8(&bytes) {
             prop_assert_eq!(whole, from_str::<IgnoredAny>(text).is_ok());
         }
         let mut scanner = Scanner::new(&bytes);
@@ -108,7 +108,7 @@ proptest! {
             (Err(_), Err(_)) => {
                 let mut ours = raw.to_vec();
                 let n = unescape(&mut ours, Lone::Replaced).expect("only a lone surrogate was wrong");
-                let replaced = std::str::from_utf8(&ours[..n]).expect("UTF-8").contains(char::REPLACEMENT_CHARACTER);
+                let replaced = core::str::from_utf8(&ours[..n]).expect("UTF-8").contains(char::REPLACEMENT_CHARACTER);
                 prop_assert!(replaced);
             }
             (theirs, n) => prop_assert!(false, "{json}: {theirs:?}, we {n:?}"),

@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 
 use stillwire::{Inbox, Instant, Link, Machine, Outbox, Reply, Want};
 
+use crate::error::stalled;
 use crate::socket::{Timeout, moved};
 use crate::{Error, Socket, now};
 
@@ -36,8 +37,7 @@ impl<'s, M: Machine, S: Socket> Connection<'s, M, S> {
     /// `Ok(None)`: the connection has ended; drop it. It stays at that.
     ///
     /// # Errors
-    /// [`Error::Protocol`]: the peer has been told and the machine lingers; go on calling to end in order, or drop the
-    /// connection. [`Error::Io`]: the socket is of no more use, unless the kind is
+    /// [`Error::Protocol`]: the peer has been told, and had time to read it. [`Error::Io`]: the socket is of no more use, unless the kind is
     /// [`Deadlock`](io::ErrorKind::Deadlock): it is the application's turn, and there is nothing to wait for.
     #[allow(clippy::should_implement_trait, clippy::type_complexity)] // its items borrow from it
     pub fn next(&mut self) -> Result<Option<(M::Event<'_>, Reply<'_, 's, M>)>, Error<M::Error>> {
@@ -124,7 +124,7 @@ impl<'s, M: Machine, S: Socket> Connection<'s, M, S> {
     }
 
     /// Drives the connection to its end and ignores what the peer still says: what to do after a closing command,
-    /// the closing event or an error, so that the peer gets the last bytes. The machine's deadlines bound it.
+    /// the closing event, so that the peer gets the last bytes. The machine's deadlines bound it.
     pub fn end(mut self) {
         // Each machine says one error at most; one of the socket ends the loop.
         while !matches!(self.next(), Ok(None) | Err(Error::Io(_))) {}
@@ -140,18 +140,4 @@ impl<'s, M: Machine, S: Socket> Connection<'s, M, S> {
             over: self.over,
         }
     }
-
-    /// The socket, for its address, say.
-    pub fn socket(&self) -> &S {
-        &self.socket
-    }
-
-    /// The socket and all that belongs to the protocol, to be driven by something else.
-    pub fn into_parts(self) -> (S, Link<'s, M>) {
-        (self.socket, self.link)
-    }
-}
-
-pub(crate) fn stalled() -> io::Error {
-    io::Error::new(ErrorKind::TimedOut, "the peer takes nothing")
 }

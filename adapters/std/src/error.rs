@@ -26,3 +26,7 @@ pub enum WriteError {
     #[error(transparent)]
     Send(#[from] SendError),
 }
+
+pub(crate) fn stalled() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "the peer takes nothing")
+}

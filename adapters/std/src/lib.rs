@@ -53,6 +53,7 @@ use std::sync::OnceLock;
 mod client;
 mod connection;
 mod error;
+mod parts;
 mod server;
 mod shared;
 mod socket;

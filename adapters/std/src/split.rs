@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use stillwire::{Inbox, Instant, Kind, Link, Machine, Outbox, SendError, Text, Transport, Want};
 
-use crate::connection::stalled;
+use crate::error::stalled;
 use crate::shared::{End, Guard, Hand, Shared};
 use crate::socket::{Timeout, moved};
 use crate::{Connection, Error, Socket, WriteError, now};

@@ -54,3 +54,8 @@ pub use protocol::ProtocolError;
 pub use request::{Request, Response};
 pub use server::{Handle, Server};
 pub use traffic::{Carrier, Traffic};
+
+/// The README's code compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -92,26 +92,22 @@ impl Protocol {
         }
     }
 
-    /// The dialect whose bytes may go past the machine, which they may only while it is open.
-    fn dialect(&self) -> Option<Dialect> {
-        match self {
-            Self::WebSocket(machine) => machine.is_open().then_some(Dialect::WebSocket),
-            Self::Events(machine) => machine.is_open().then_some(Dialect::Events),
-            Self::Polling(_) => None,
-        }
-    }
-
     /// Sends what many get: encoded once for all of them where the bytes are the same for all.
     pub(crate) fn send_shared(&mut self, message: &Shared, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
-        let Some(dialect) = self.dialect() else {
-            return self.send(message.kind(), &[message.payload()], outbox);
-        };
-        let form = message.try_form(dialect, |kind, payload| {
-            let mut once = Outbox::with_limit(usize::MAX);
-            self.send(kind, &[payload], &mut once)?;
-            Ok::<_, SendError>(Bytes::copy_from_slice(once.chunk()))
-        })?;
-        Ok(outbox.push_shared(form)?)
+        match self {
+            Self::WebSocket(machine) => {
+                let encode = |kind, payload: &Bytes| ws::encode(kind, &[payload]);
+                machine.send_encoded(message.form(Dialect::WebSocket, encode), outbox)
+            }
+            Self::Events(feed) => {
+                let encode = |kind, payload: &Bytes| match kind {
+                    Kind::Text => sse::Block::message(&[payload]).to_bytes().map_err(SendError::from),
+                    Kind::Binary => Err(SendError::Unsuitable),
+                };
+                feed.send_shared(message.try_form(Dialect::Events, encode)?, outbox)
+            }
+            Self::Polling(machine) => machine.send(message.kind(), &[message.payload()], outbox),
+        }
     }
 
     /// The goodbye with a hint when to come back, as each protocol can say it.

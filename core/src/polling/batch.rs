@@ -192,7 +192,7 @@ impl<'b> Body<'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{format, string::String, vec::Vec};
+    use alloc::{format, string::String, vec, vec::Vec};
 
     fn body(batch: &Batch<'_>) -> String {
         assert_eq!(batch.len(), batch.parts().concat().len());
@@ -241,7 +241,7 @@ mod tests {
     /// What a body needs around its records is never more than is kept for it.
     #[test]
     fn around_is_enough() {
-        let mut end = std::vec![0; record::closed_len("why")];
+        let mut end = vec![0; record::closed_len("why")];
         record::write_closed(1000, "why", &mut end);
         for lines in [b"\"\",\n".to_vec(), end.clone(), [&b"\"\",\n"[..], &end].concat()] {
             let batch = Batch::new("last", u64::MAX, &lines, 2);

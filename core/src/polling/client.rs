@@ -240,9 +240,10 @@ impl Client {
                 self.down.not_before = Some(Instant::MAX);
                 Ok(())
             }
+            // "Retry-After: 1", however often it is said.
             (What::Send, 413) if has_member(body, "room") => {
-                self.wait(what, now);
-                return;
+                self.up.waits = self.up.waits.min(1);
+                return self.wait(what, now);
             }
             (_, 404) => Err(Error::Unknown),
             (_, 409) => Err(Error::OutOfStep),

@@ -204,7 +204,7 @@ pub(super) fn closed_parts<'a>(code: u16, reason: &'a [u8], digits: &'a mut [u8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{vec, vec::Vec};
+    use alloc::{vec, vec::Vec};
 
     fn text(parts: &[&[u8]]) -> Vec<u8> {
         let mut out = vec![0; text_len(parts)];

@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn requests() {
         let sid = Sid::parse(NAME).unwrap();
-        let path = std::format!("/{NAME}");
+        let path = alloc::format!("/{NAME}");
         let parse = |method, path: &str, query| Request::parse(method, path, query);
         assert_eq!(parse("POST", "/open", None), Ok(Request::Open));
         assert_eq!(parse("GET", &path, Some("after=0")), Ok(Request::Receive { sid, after: 0 }));
@@ -244,7 +244,7 @@ mod tests {
         let (a, b) = (Sid::new(&mut entropy), Sid::new(&mut entropy));
         assert_ne!(a, b);
         assert_eq!(Sid::parse(a.as_str()), Some(a));
-        assert_eq!(std::format!("{a:?}"), "Sid(..)");
+        assert_eq!(alloc::format!("{a:?}"), "Sid(..)");
     }
 
     #[test]

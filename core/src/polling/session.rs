@@ -86,6 +86,8 @@ pub struct Session<'s> {
     /// The number of the last whole record in the down pipe, and where it ends.
     written: u64,
     whole: usize,
+    /// The owner found the down pipe full.
+    crowded: bool,
     /// The number of the last record that was ever served.
     served: u64,
     /// The last batch: the number of its last record, and the bytes of its records.
@@ -126,6 +128,7 @@ impl<'s> Session<'s> {
             acked: 0,
             written: 0,
             whole: 0,
+            crowded: false,
             served: 0,
             batch: (0, 0),
             until: now,
@@ -327,10 +330,17 @@ impl<'s> Session<'s> {
     /// Writes records for the client, as much as there is room for; returns how much that was.
     pub fn write(&mut self, bytes: &[u8]) -> usize {
         let before = self.desk.waiting().len();
+        let capacity = self.desk.capacity().1;
+        // Room that is made a few bytes at a time is not used a few bytes at a time: each use may move all the rest.
+        self.crowded &= self.whole > 0 && capacity - before < capacity / 4;
+        if self.crowded && !self.desk.is_over() {
+            return 0;
+        }
         let n = self.desk.write(bytes);
         if self.desk.is_over() {
             return n;
         }
+        self.crowded = n < bytes.len();
         let taken = bytes.get(..n).unwrap_or_default();
         if let Some(last) = memchr::memrchr(b'\n', taken) {
             self.written += memchr::memchr_iter(b'\n', taken).count() as u64;

@@ -176,10 +176,10 @@ fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
     digits.get(at..).unwrap_or_default()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests {
     use super::*;
-    use std::{string::String, vec, vec::Vec};
+    use alloc::{string::String, vec, vec::Vec};
 
     fn written(block: &Block<'_>) -> String {
         let mut room = vec![0xff; block.encoded_len() + 3];

@@ -87,9 +87,16 @@ impl Draft {
         if piece.len() > most {
             return None;
         }
+        let end = piece.end;
+        self.append(piece, inbox);
+        Some(end)
+    }
+
+    /// Appends text to the value as it is.
+    #[inline]
+    pub(super) fn append(&mut self, piece: Range<usize>, inbox: &mut Inbox<'_>) {
         inbox.move_down(piece.clone(), self.end);
         self.end += piece.len();
-        Some(piece.end)
     }
 
     /// What is no UTF-8 may become longer. The room is looked for in the gap behind the block, then in the one in front

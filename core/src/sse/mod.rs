@@ -24,7 +24,7 @@
 //! let (mut body, mut nothing) = ([0; 256], [0; 0]);
 //! let (mut inbox, mut outbox) = (Inbox::new(&mut body), Outbox::new(&mut nothing));
 //! let mut stream = sse::Stream::new(sse::Config::default());
-//! inbox.push(b": hello\n\nevent: add\nid: 7\ndata: 73857293\ndata: 2153\n\ndata: cut of");
+//! inbox.push(b": hello\n\nevent: add\nid: 7\ndata: 73857293\ndata: 2153\n\ndata: cut off");
 //! while let Some(sse::Event { event, data, last_event_id }) = stream.next(Instant::EPOCH, &mut inbox, &mut outbox)? {
 //!     assert_eq!((event.as_str(), data.as_str(), last_event_id.as_str()), ("add", "73857293\n2153", "7"));
 //! }
@@ -63,6 +63,7 @@ mod error;
 mod event;
 mod feed;
 mod field;
+mod parser;
 mod stream;
 mod utf8;
 

@@ -44,10 +44,10 @@ pub(super) fn decode(bytes: &mut [u8], from: Range<usize>, to: usize) -> usize {
     to
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests {
     use super::*;
-    use std::{string::String, vec, vec::Vec};
+    use alloc::{string::String, vec, vec::Vec};
 
     /// Every string of up to four bytes out of the ones that UTF-8 cares for, against the standard library.
     #[test]

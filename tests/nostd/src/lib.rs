@@ -8,7 +8,7 @@
 
 use core::panic::PanicInfo;
 
-use stillwire::{Entropy, Inbox, Instant, Link, Machine, Outbox, Want, http, ws};
+use stillwire::{Entropy, Inbox, Instant, Link, Machine, Outbox, Want, http, polling, sse, ws};
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
@@ -84,4 +84,48 @@ pub fn http_client(input: &[u8], boxes: (&mut [u8], &mut [u8])) -> Option<usize>
             let _ = client.request("GET", "/", &[("host", "a.example")], &[], outbox);
         }
     })
+}
+
+pub fn event_stream_server(input: &[u8], boxes: (&mut [u8], &mut [u8])) -> Option<usize> {
+    let mut link =
+        Link::new(http::Exchange::new(http::Config::TINY), Inbox::new(boxes.0), Outbox::new(boxes.1));
+    link.inbox.push(input);
+    if link.want(Instant::EPOCH).ok()? != Want::Deliver {
+        return None;
+    }
+    let (_, reply) = link.turn()?;
+    sse::Feed::begin(reply.machine, &[], reply.outbox).ok()?;
+    let mut link = link.switch(|exchange| sse::Feed::over(exchange, sse::FeedConfig::default()));
+    let block = sse::Block { id: Some("7"), data: Some(&[b"hello"]), ..Default::default() };
+    link.machine.send_block(&block, &mut link.outbox).ok()?;
+    Some(link.outbox.chunk().len())
+}
+
+pub fn event_stream_client(input: &[u8], boxes: (&mut [u8], &mut [u8])) -> Option<usize> {
+    drive(sse::Stream::new(sse::Config::TINY), input, boxes, |_, _, _| {})
+}
+
+/// The client's end of a polling connection, or the server's: they speak the same records.
+pub fn polling_connection(input: &[u8], boxes: (&mut [u8], &mut [u8])) -> Option<usize> {
+    drive(polling::Connection::new(&polling::Config::TINY), input, boxes, |event, end, outbox| {
+        if let polling::Event::Text(text) = event {
+            let _ = end.send_text(text, outbox);
+        }
+    })
+}
+
+/// A server's session, whose pipes are arrays, too.
+pub fn polling_session(body: &[u8], pipes: (&mut [u8], &mut [u8])) -> Option<usize> {
+    let (up, down) = (Inbox::new(pipes.0), Inbox::new(pipes.1));
+    let sid = polling::Sid::new(&mut entropy());
+    let mut session = polling::Session::over(sid, &polling::Config::TINY, up, down, Instant::EPOCH);
+    session.post(body).ok()?;
+    let mut record = [0; 64];
+    let n = session.read(&mut record)?;
+    session.write(record.get(..n)?);
+    let seat = session.sit(0, Instant::EPOCH).ok()?;
+    match session.serve(seat, Instant::EPOCH) {
+        polling::Served::Batch(batch) => Some(batch.len()),
+        _ => None,
+    }
 }

@@ -14,11 +14,11 @@ macro_rules! each_subject {
             sse_resync: $crate::subjects::sse::Resync,
             sse_feed: $crate::subjects::sse::Feed,
             polling_connection: $crate::subjects::polling::Both,
+            polling_client: $crate::subjects::polling::Opened,
             http_exchange: $crate::subjects::http::OfExchange,
             http_fetch: $crate::subjects::http::OfFetch,
             ws_server: $crate::subjects::ws::Server,
             ws_client: $crate::subjects::ws::Client,
-            polling_client: $crate::subjects::polling::Opened,
         }
     };
 }

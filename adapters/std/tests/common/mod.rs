@@ -1,6 +1,8 @@
 //! Two ends of a loopback connection, and frames by hand.
 #![allow(dead_code, clippy::std_instead_of_core, clippy::std_instead_of_alloc)]
 
+pub(crate) mod pipe;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
