@@ -59,10 +59,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
                     ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
                     self.link.shut();
                 }
-                Want::Write { until } | Want::Read { until } | Want::Wait { until } => {
-                    // Both ways at once: neither side can starve the other.
+                want @ (Want::Write { until } | Want::Read { until } | Want::Wait { until }) => {
+                    // Both ways at once: neither side can starve the other. But a machine that waits for room uses
+                    // little up, and reading on into a crowded inbox would move its backlog for every few bytes.
+                    let inbox = &self.link.inbox;
+                    let crowded = inbox.unread().len() > inbox.capacity() / 2;
                     let wrote = self.poll_write(cx)?.is_ready();
-                    let read = self.poll_read(cx)?.is_ready();
+                    let read =
+                        !(crowded && matches!(want, Want::Write { .. })) && self.poll_read(cx)?.is_ready();
                     if !wrote && !read && self.timer.poll(until, now, cx).is_pending() {
                         return Poll::Pending;
                     }

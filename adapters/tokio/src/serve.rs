@@ -200,7 +200,7 @@ async fn events(inner: &Arc<Inner>, mut http: Http, request: Request) -> Ended {
         return Ok(http.flush().await?);
     }
     http.flush().await?;
-    let config = inner.config.events.clone();
+    let config = inner.config.events;
     let feed = |exchange| Protocol::Events(sse::Feed::over(exchange, config));
     let connection = http.map_stream(Stream::Socket).switch(feed);
     let _ = inner.incoming.send(inner.peer(connection, request, None)).await;

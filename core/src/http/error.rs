@@ -9,7 +9,8 @@ use crate::Full;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The head is malformed: the first line, a header's name, a control character (RFC 9112, 3 and 5).
+    /// The head is malformed: the first line, a header's name, the target's form, a control character (RFC 9112,
+    /// 3 and 5).
     #[error("the head is malformed")]
     Head,
     /// A line does not end with CR LF, or a CR stands alone (RFC 9112, 2.2, strictly).
@@ -21,6 +22,9 @@ pub enum Error {
     /// `Host` is missing, repeated or malformed (RFC 9112, 3.2).
     #[error("the Host header is missing, repeated or malformed")]
     Host,
+    /// CONNECT asks for a tunnel, and there is none here (RFC 9110, 9.3.6).
+    #[error("tunnels are not supported")]
+    Tunnel,
     /// Not HTTP/1.0 or HTTP/1.1.
     #[error("the HTTP version is not supported")]
     Version,
@@ -89,7 +93,7 @@ impl Error {
             Self::UriTooLong { .. } => 414,
             Self::Expectation => 417,
             Self::HeadTooLarge { .. } | Self::TooManyHeaders { .. } => 431,
-            Self::Coding => 501,
+            Self::Coding | Self::Tunnel => 501,
             Self::Version => 505,
             _ => 400,
         }
