@@ -16,7 +16,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
     /// Writes what waits in the outbox, and reads nothing meanwhile.
     ///
     /// # Errors
-    /// The stream failed, or the peer took nothing for [`Link::stall`].
+    /// The stream failed, or the peer took nothing for [`Link::stall`](stillwire::Link::stall).
     pub async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|cx| {
             while !self.link.outbox.is_empty() {
@@ -27,7 +27,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
         .await
     }
 
-    /// Writes once, waiting until the stream takes something, but no longer than [`Link::stall`].
+    /// Writes once, waiting until the stream takes something, but no longer than [`Link::stall`](stillwire::Link::stall).
     ///
     /// # Errors
     /// The stream failed, or it took nothing for so long ([`io::ErrorKind::TimedOut`]).
