@@ -179,7 +179,17 @@ impl<'s> Inbox<'s> {
     /// Whether a read makes sense: there is room, and the peer may send more. Allocates nothing.
     #[must_use]
     pub fn wants(&self) -> bool {
-        !self.finished && (self.tail - self.head).saturating_add(self.kept) < self.capacity()
+        self.room() > 0
+    }
+
+    /// The most bytes that a read may bring now: what [`spare`](Self::spare) leads to once a growing inbox has
+    /// grown. Allocates nothing.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        if self.finished {
+            return 0;
+        }
+        self.capacity().saturating_sub((self.tail - self.head).saturating_add(self.kept))
     }
 
     /// Gives the memory of an empty growing inbox back, until bytes arrive again: an idle connection keeps no

@@ -54,7 +54,8 @@ pub struct Config {
     pub require_length: bool,
     /// A peer that takes no byte of what waits for it for this long is cut off. Default: 20 s.
     pub stall: Duration,
-    /// Peers that were not accepted yet; more wait before their opening is answered. Default: 64.
+    /// Peers that wait to be [accepted](crate::Server::accept); behind so many, the others wait, too, each with its
+    /// connection open. Default: 64.
     pub backlog: usize,
     /// Headers for every answer, such as `access-control-allow-origin`. Default: none.
     pub headers: Vec<(String, String)>,
