@@ -2,14 +2,13 @@
 
 use core::{
     future::poll_fn,
-    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 use std::io;
 
 use stillwire::{Inbox, Instant, Link, Machine, Outbox, Reply, Want};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{Error, clock::now, timer::Timer};
 
@@ -31,7 +30,7 @@ pub struct Connection<S, M: Machine> {
 pub(crate) struct Rest {
     pub(crate) timer: Timer,
     /// Bytes were written that the stream may hold back.
-    unflushed: bool,
+    pub(crate) unflushed: bool,
     /// When a shutdown is given up that the stream does not complete.
     give_up: Option<Instant>,
 }
@@ -115,75 +114,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
             Poll::Pending => Poll::Ready(Ok(())),
             shut => shut,
         }
-    }
-
-    /// Writes once. Pending: the stream takes nothing now, or there is nothing to write.
-    ///
-    /// # Errors
-    /// The stream failed.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut slices = [io::IoSlice::new(&[]); 16];
-        let mut count = 0;
-        for (slice, chunk) in slices.iter_mut().zip(self.link.outbox.chunks()) {
-            *slice = io::IoSlice::new(chunk);
-            count += 1;
-        }
-        let stream = Pin::new(&mut self.stream);
-        let n = match &slices[..count] {
-            [] => return Poll::Pending,
-            [one] => ready!(stream.poll_write(cx, one))?,
-            many => ready!(stream.poll_write_vectored(cx, many))?,
-        };
-        if n == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        self.link.outbox.advance(n);
-        self.rest.unflushed = true;
-        Poll::Ready(Ok(()))
-    }
-
-    /// Writes all that waits in the outbox and flushes the stream. [`flush`](Self::flush), for hand-written futures.
-    ///
-    /// # Errors
-    /// As [`flush`](Self::flush).
-    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.link.outbox.is_empty() {
-            ready!(self.poll_drain(cx))?;
-        }
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.rest.unflushed = false;
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let inbox = &mut self.link.inbox;
-        if !inbox.wants() {
-            return Poll::Pending;
-        }
-        let stream = Pin::new(&mut self.stream);
-        if inbox.allocated() == 0 {
-            // Idle so far: the first bytes come by way of the stack, and only then is memory taken.
-            let mut scratch = [MaybeUninit::uninit(); 2048];
-            let most = scratch.len().min(inbox.room());
-            let mut buffer = ReadBuf::uninit(&mut scratch[..most]);
-            ready!(stream.poll_read(cx, &mut buffer))?;
-            if buffer.filled().is_empty() {
-                inbox.finish();
-            }
-            inbox.push(buffer.filled());
-            return Poll::Ready(Ok(()));
-        }
-        let mut buffer = ReadBuf::new(inbox.spare());
-        match stream.poll_read(cx, &mut buffer)? {
-            Poll::Pending => {
-                inbox.rest();
-                return Poll::Pending;
-            }
-            Poll::Ready(()) => match buffer.filled().len() {
-                0 => inbox.finish(),
-                n => inbox.filled(n),
-            },
-        }
-        Poll::Ready(Ok(()))
     }
 }

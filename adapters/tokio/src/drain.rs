@@ -2,6 +2,7 @@
 
 use core::{
     future::poll_fn,
+    pin::Pin,
     task::{Context, Poll, ready},
 };
 use std::io;
@@ -18,6 +19,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
     /// The stream failed, or the peer took nothing for [`Link::stall`](stillwire::Link::stall).
     pub async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Writes all that waits in the outbox and flushes the stream. [`flush`](Self::flush), for hand-written futures.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.link.outbox.is_empty() {
+            ready!(self.poll_drain(cx))?;
+        }
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.rest.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     /// Writes once, waiting until the stream takes something, but no longer than [`Link::stall`](stillwire::Link::stall).
