@@ -17,12 +17,11 @@
 //! assert_eq!(inbox.unread(), b"o1234567");
 //! ```
 
-use core::ops::Range;
+use core::{fmt, ops::Range};
 
 /// Bytes from the peer, in order. Offsets are relative to the first unread byte, so they survive compaction.
 ///
 /// Between two calls of a machine the unread bytes change only by growing at the end.
-#[derive(Debug)]
 pub struct Inbox<'s> {
     storage: Storage<'s>,
     head: usize,
@@ -34,7 +33,6 @@ pub struct Inbox<'s> {
     work: Work,
 }
 
-#[derive(Debug)]
 enum Storage<'s> {
     Borrowed(&'s mut [u8]),
     #[cfg(feature = "alloc")]
@@ -42,6 +40,15 @@ enum Storage<'s> {
         bytes: alloc::vec::Vec<u8>,
         limit: usize,
     },
+}
+
+/// Sizes only: what peers say does not belong into logs.
+impl fmt::Debug for Inbox<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut inbox = f.debug_struct("Inbox");
+        inbox.field("unread", &(self.tail - self.head)).field("capacity", &self.capacity());
+        inbox.field("finished", &self.finished).finish_non_exhaustive()
+    }
 }
 
 /// What machines did to an inbox, for the law of amortised work.
@@ -120,11 +127,12 @@ impl<'s> Inbox<'s> {
             self.count_moved(unread);
         }
         #[cfg(feature = "alloc")]
-        if let Storage::Owned { bytes, limit } = &mut self.storage {
-            if (brimful || self.tail == bytes.len()) && bytes.len() < *limit {
-                let grown = (bytes.len() * 2).clamp(SMALLEST.min(*limit), *limit);
-                bytes.resize(grown, 0);
-            }
+        if let Storage::Owned { bytes, limit } = &mut self.storage
+            && (brimful || self.tail == bytes.len())
+            && bytes.len() < *limit
+        {
+            let grown = (bytes.len() * 2).clamp(SMALLEST.min(*limit), *limit);
+            bytes.resize(grown, 0);
         }
         let tail = self.tail;
         let free = (self.capacity() - (tail - self.head)).saturating_sub(self.kept);
@@ -171,7 +179,17 @@ impl<'s> Inbox<'s> {
     /// Whether a read makes sense: there is room, and the peer may send more. Allocates nothing.
     #[must_use]
     pub fn wants(&self) -> bool {
-        !self.finished && (self.tail - self.head).saturating_add(self.kept) < self.capacity()
+        self.room() > 0
+    }
+
+    /// The most bytes that a read may bring now: what [`spare`](Self::spare) leads to once a growing inbox has
+    /// grown. Allocates nothing.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        if self.finished {
+            return 0;
+        }
+        self.capacity().saturating_sub((self.tail - self.head).saturating_add(self.kept))
     }
 
     /// Gives the memory of an empty growing inbox back, until bytes arrive again: an idle connection keeps no

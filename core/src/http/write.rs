@@ -99,7 +99,7 @@ pub(super) fn check_response(status: u16, headers: &[(&str, &str)], has_body: bo
 /// Whether a request can have these: RFC 9112, 3.
 pub(super) fn check_request(method: &str, target: &str, headers: &[(&str, &str)]) -> Result<(), SendError> {
     // CONNECT would make a tunnel of the connection.
-    if !is_token(method.as_bytes()) || method == "CONNECT" || !is_target(target) {
+    if !is_token(method.as_bytes()) || method == "CONNECT" || !is_target(method, target) {
         return Err(SendError::Unsuitable);
     }
     if headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host")).count() != 1 {
