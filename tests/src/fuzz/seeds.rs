@@ -34,7 +34,9 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         "{\"seq\":7,\"messages\":[\"a\\n\\u00fc\\ud83d\\ude00\",{\"b64\":\"AA==\"}]}",
         "[-0.5e+3,true,null,[[]],{}]",
     ];
-    seeds.extend(json.iter().enumerate().map(|(n, text)| ("json", format!("text-{n}"), text.as_bytes().to_vec())));
+    seeds.extend(
+        json.iter().enumerate().map(|(n, text)| ("json", format!("text-{n}"), text.as_bytes().to_vec())),
+    );
     seeds.sort();
     seeds
 }
