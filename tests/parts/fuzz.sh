@@ -44,15 +44,15 @@ fuzz_row() {
 # The whole part: one build, then the targets, two at a time where there are two processors.
 part_fuzz() {
   need_cargo_fuzz
-  local seconds=${STILLWIRE_FUZZ_SECONDS:-10} names name failed=0 running=() jobs=1
+  local seconds=${STILLWIRE_FUZZ_SECONDS:-10} names name failed=0 workers=() jobs=1
   run cargo run --locked -q -p stillwire-tests --bin seeds -- "$out/fuzz/corpus"
   run cargo +nightly fuzz build --target-dir "$(target_dir)/fuzz"
   programs=$(target_dir)/fuzz/$(rustc -vV | sed -n 's/^host: //p')/release
   mapfile -t names < <(sed -n '/^\[\[bin/,$ s/^name = "\(.*\)"/\1/p' fuzz/Cargo.toml)
   [ "$(nproc)" = 1 ] || jobs=${STILLWIRE_FUZZ_JOBS:-2}
   finish_one() {
-    read -r name pid <<<"${running[0]}"
-    running=("${running[@]:1}")
+    read -r name pid <<<"${workers[0]}"
+    workers=("${workers[@]:1}")
     if wait "$pid"; then
       fuzz_row "$name"
     else
@@ -63,11 +63,11 @@ part_fuzz() {
   }
   printf '%-20s %10s %8s %7s %7s  %s\n' target runs 'runs/s' edges features corpus
   for name in "${names[@]}"; do
-    [ "${#running[@]}" -lt "$jobs" ] || finish_one
+    [ "${#workers[@]}" -lt "$jobs" ] || finish_one
     fuzz_target "$name" "$seconds" &
-    running+=("$name $!")
+    workers+=("$name $!")
   done
-  while [ "${#running[@]}" -gt 0 ]; do finish_one; done
+  while [ "${#workers[@]}" -gt 0 ]; do finish_one; done
   if [ "$failed" = 1 ]; then
     echo 'What was found lies in tests/out/fuzz/findings; fuzz/README.md says what to do with it.'
     return 1
