@@ -46,11 +46,12 @@ part_fuzz() {
   need_cargo_fuzz
   local seconds=${STILLWIRE_FUZZ_SECONDS:-10} names name failed=0 workers=() jobs=1
   run cargo run --locked -q -p stillwire-tests --bin seeds -- "$out/fuzz/corpus"
-  run cargo +nightly fuzz build --target-dir "$(target_dir)/fuzz"
+  run cargo +nightly fuzz build --fuzz-dir fuzz --target-dir "$(target_dir)/fuzz"
   programs=$(target_dir)/fuzz/$(rustc -vV | sed -n 's/^host: //p')/release
   mapfile -t names < <(sed -n '/^\[\[bin/,$ s/^name = "\(.*\)"/\1/p' fuzz/Cargo.toml)
   [ "$(nproc)" = 1 ] || jobs=${STILLWIRE_FUZZ_JOBS:-2}
   finish_one() {
+    local name pid
     read -r name pid <<<"${workers[0]}"
     workers=("${workers[@]:1}")
     if wait "$pid"; then
