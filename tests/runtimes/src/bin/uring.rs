@@ -39,8 +39,13 @@ struct Connection {
 fn main() -> io::Result<()> {
     let mut ring = match IoUring::new(1024) {
         Ok(ring) if ring.params().is_feature_ext_arg() => ring,
-        Ok(_) => return Ok(println!("no io_uring: the kernel is older than 5.11")),
-        Err(error) => return Ok(println!("no io_uring: {error}")),
+        refused => {
+            println!(
+                "no io_uring: {}",
+                refused.map_or_else(|error| error.to_string(), |_| "older than 5.11".into())
+            );
+            return Ok(());
+        }
     };
     let (listener, largest) = listen()?;
     let accept = opcode::Accept::new(types::Fd(listener.as_raw_fd()), null_mut(), null_mut()).build();
