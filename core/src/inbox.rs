@@ -17,12 +17,11 @@
 //! assert_eq!(inbox.unread(), b"o1234567");
 //! ```
 
-use core::ops::Range;
+use core::{fmt, ops::Range};
 
 /// Bytes from the peer, in order. Offsets are relative to the first unread byte, so they survive compaction.
 ///
 /// Between two calls of a machine the unread bytes change only by growing at the end.
-#[derive(Debug)]
 pub struct Inbox<'s> {
     storage: Storage<'s>,
     head: usize,
@@ -34,7 +33,6 @@ pub struct Inbox<'s> {
     work: Work,
 }
 
-#[derive(Debug)]
 enum Storage<'s> {
     Borrowed(&'s mut [u8]),
     #[cfg(feature = "alloc")]
@@ -42,6 +40,15 @@ enum Storage<'s> {
         bytes: alloc::vec::Vec<u8>,
         limit: usize,
     },
+}
+
+/// Sizes only: what peers say does not belong into logs.
+impl fmt::Debug for Inbox<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut inbox = f.debug_struct("Inbox");
+        inbox.field("unread", &(self.tail - self.head)).field("capacity", &self.capacity());
+        inbox.field("finished", &self.finished).finish_non_exhaustive()
+    }
 }
 
 /// What machines did to an inbox, for the law of amortised work.
@@ -169,20 +176,20 @@ impl<'s> Inbox<'s> {
         bytes.len() - rest.len()
     }
 
-    /// How many bytes may still come before some are used up: what [`spare`](Self::spare) can grow to. Allocates
-    /// nothing; for drivers that say how much they want before they know where it goes, or that [`push`](Self::push).
+    /// Whether a read makes sense: there is room, and the peer may send more. Allocates nothing.
+    #[must_use]
+    pub fn wants(&self) -> bool {
+        self.room() > 0
+    }
+
+    /// The most bytes that a read may bring now: what [`spare`](Self::spare) leads to once a growing inbox has
+    /// grown. Allocates nothing.
     #[must_use]
     pub fn room(&self) -> usize {
         if self.finished {
             return 0;
         }
-        self.capacity().saturating_sub(self.tail - self.head).saturating_sub(self.kept)
-    }
-
-    /// Whether a read makes sense: there is room, and the peer may send more. Allocates nothing.
-    #[must_use]
-    pub fn wants(&self) -> bool {
-        self.room() > 0
+        self.capacity().saturating_sub((self.tail - self.head).saturating_add(self.kept))
     }
 
     /// Gives the memory of an empty growing inbox back, until bytes arrive again: an idle connection keeps no

@@ -18,6 +18,8 @@
 //! # Ok::<(), Full>(())
 //! ```
 
+use core::fmt;
+
 #[cfg(feature = "alloc")]
 use alloc::{collections::VecDeque, vec::Vec};
 #[cfg(feature = "alloc")]
@@ -32,14 +34,12 @@ pub struct Full {
 }
 
 /// Bytes for the peer, in order.
-#[derive(Debug)]
 pub struct Outbox<'s> {
     storage: Storage<'s>,
     sent: u64,
     finished: bool,
 }
 
-#[derive(Debug)]
 enum Storage<'s> {
     Borrowed {
         bytes: &'s mut [u8],
@@ -52,7 +52,6 @@ enum Storage<'s> {
 
 /// One open buffer, and the order in which runs of it and shared frames leave.
 #[cfg(feature = "alloc")]
-#[derive(Debug)]
 struct Queue {
     /// Copied bytes; those before `head` have left.
     open: Vec<u8>,
@@ -65,7 +64,6 @@ struct Queue {
 }
 
 #[cfg(feature = "alloc")]
-#[derive(Debug)]
 enum Segment {
     /// So many bytes of the open buffer.
     Copied(usize),
@@ -78,6 +76,15 @@ const KEPT: usize = 512;
 /// Sharing a smaller frame costs more than copying it.
 #[cfg(feature = "alloc")]
 const SHARE_FROM: usize = 512;
+
+/// Sizes only: what is said to peers does not belong into logs.
+impl fmt::Debug for Outbox<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut outbox = f.debug_struct("Outbox");
+        outbox.field("waiting", &(self.capacity() - self.room())).field("capacity", &self.capacity());
+        outbox.field("sent", &self.sent).field("finished", &self.finished).finish_non_exhaustive()
+    }
+}
 
 impl<'s> Outbox<'s> {
     /// An outbox over a slice that the caller lends: its length is the limit, nothing is allocated.

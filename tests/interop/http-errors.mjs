@@ -222,6 +222,8 @@ await check('414: a request line that is too long', () =>
 
 await check('414: a request line without an end', () => refused(`GET /${'a'.repeat(200_000)}`, 414));
 
+await check('411: a POST that does not say how long it is', () => refused(`POST /publish HTTP/1.1\r\n${HOST}\r\n`, 411));
+
 await check('417: an expectation of something else', () =>
   refused(`POST /publish HTTP/1.1\r\n${HOST}Expect: miracles\r\nContent-Length: 2\r\n\r\nok`, 417));
 

@@ -5,7 +5,6 @@
 need_programs() {
   run cargo build --locked -p stillwire-tests --bins
   run cargo build --locked -p stillwire-std --examples
-  run cargo build --locked -p stillwire-cli
   bin=$(target_dir)/debug
   export INTEROP_SERVER=$bin/interop-server INTEROP_CLIENT=$bin/interop-client INTEROP_STD=$bin/examples
 }
@@ -76,18 +75,20 @@ part_std() {
   run node tests/interop/std.mjs "$python"
 }
 
-part_demo() {
+# The demo as people build it, in Chromium.
+demo() {
   need_node
   need_chromium
-  need_programs
-  run node tests/interop/demo.mjs --binary "$bin/stillwire"
+  run cargo build --locked --release -p stillwire-cli
+  run node tests/interop/demo.mjs --binary "$(target_dir)/release/stillwire" "$@"
+}
+
+part_demo() {
+  demo
 }
 
 part_screenshot() {
-  need_node
-  need_chromium
-  need_programs
-  run node tests/interop/demo.mjs --binary "$bin/stillwire" --screenshot "$out/screenshots"
+  demo --screenshot "$out/screenshots"
   mkdir -p docs
   run cp "$out/screenshots/demo-light.png" docs/demo.png
 }

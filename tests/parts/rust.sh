@@ -59,7 +59,7 @@ part_sizes() {
 }
 
 part_docs() {
-  RUSTDOCFLAGS='-D warnings' run cargo doc --locked --workspace --no-deps
+  RUSTDOCFLAGS='-D warnings' run cargo doc --locked --workspace --lib --no-deps
 }
 
 part_laws() {

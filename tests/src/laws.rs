@@ -1,4 +1,4 @@
-//! The laws of [`Machine`](stillwire::Machine), over every subject: generated input, random cuts, random time.
+//! The laws of [`Machine`], over every subject: generated input, random cuts, random time.
 
 use core::time::Duration;
 use std::env;

@@ -53,7 +53,7 @@ impl Transcript {
             match line.chars().next() {
                 None | Some('#') => {}
                 Some(mark @ ('<' | '>' | '!' | '=' | '@')) => {
-                    parsed.lines.push((n + 1, mark, rest.to_owned()))
+                    parsed.lines.push((n + 1, mark, rest.to_owned()));
                 }
                 Some(_) => match line.split_once(' ') {
                     Some(("machine", rest)) => {

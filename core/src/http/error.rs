@@ -49,6 +49,10 @@ pub enum Error {
     /// `Content-Length` is no plain decimal number, or it came more than once (RFC 9112, 6.3).
     #[error("the Content-Length is malformed or repeated")]
     Length,
+    /// A request that was to have a body declares neither a length nor chunks
+    /// ([`Exchange::require_length`](super::Exchange::require_length); RFC 9110, 15.5.12).
+    #[error("the length of the body is not declared")]
+    LengthRequired,
     /// `Transfer-Encoding` together with `Content-Length`, or in HTTP/1.0: the body's end is ambiguous
     /// (RFC 9112, 6.1).
     #[error("the framing of the body is ambiguous")]
@@ -89,6 +93,7 @@ impl Error {
     pub const fn http_status(self) -> u16 {
         match self {
             Self::TimedOut => 408,
+            Self::LengthRequired => 411,
             Self::TooLarge { .. } => 413,
             Self::UriTooLong { .. } => 414,
             Self::Expectation => 417,

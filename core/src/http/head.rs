@@ -103,6 +103,8 @@ pub(super) struct Request {
     pub(super) is_head: bool,
     /// The client waits for `100 Continue`.
     pub(super) expects: bool,
+    /// It has a length or chunks.
+    pub(super) declares: bool,
 }
 
 /// What the client's side must know of an answer.
@@ -138,7 +140,9 @@ pub(super) fn parse_request(bytes: &[u8]) -> Result<Request, Error> {
         (Some(host), None) if is_host(host) => {}
         _ => return Err(Error::Host),
     }
-    let length = read_length(request.headers, minor)?.unwrap_or(Length::Exactly(0));
+    let declared = read_length(request.headers, minor)?;
+    let declares = declared.is_some();
+    let length = declared.unwrap_or(Length::Exactly(0));
     let mut expects = false;
     // RFC 9110, 10.1.1: an expectation in HTTP/1.0 is ignored.
     for value in request.values("expect").filter(|_| minor > 0) {
@@ -148,7 +152,7 @@ pub(super) fn parse_request(bytes: &[u8]) -> Result<Request, Error> {
         expects = length != Length::Exactly(0);
     }
     let keep = is_kept(minor, |token| request.has_token("connection", token));
-    Ok(Request { length, minor, keep, is_head: request.method() == "HEAD", expects })
+    Ok(Request { length, minor, keep, is_head: request.method() == "HEAD", expects, declares })
 }
 
 /// Reads a complete head that [`Search`] has found. `to_head`: it answers a HEAD request.

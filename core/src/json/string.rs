@@ -19,9 +19,8 @@ pub enum Lone {
 pub fn unescape(bytes: &mut [u8], lone: Lone) -> Result<usize, Invalid> {
     let (mut from, mut to) = (0, 0);
     loop {
-        let rest = bytes.get(from..).unwrap_or_default();
-        let run = plain(rest);
-        if to < from {
+        let run = plain(bytes.get(from..).unwrap_or_default());
+        if to < from && run > 0 {
             bytes.copy_within(from..from + run, to);
         }
         (from, to) = (from + run, to + run);
@@ -52,6 +51,13 @@ pub fn unescape(bytes: &mut [u8], lone: Lone) -> Result<usize, Invalid> {
             }
             _ => return Err(invalid),
         };
+        if used == 2 {
+            if let Some(place) = bytes.get_mut(to) {
+                *place = character as u8;
+            }
+            (from, to) = (from + 2, to + 1);
+            continue;
+        }
         let mut utf8 = [0; 4];
         let utf8 = character.encode_utf8(&mut utf8).as_bytes();
         if let Some(place) = bytes.get_mut(to..to + utf8.len()) {
@@ -153,14 +159,18 @@ pub(super) fn hex4(bytes: &[u8]) -> Option<u32> {
 /// How many bytes come before the first quote, backslash or control character.
 pub(super) fn plain(bytes: &[u8]) -> usize {
     let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    // Text that is JSON itself has a quote every few bytes.
+    let (near, far) = bytes.split_at(bytes.len().min(16));
+    if let Some(at) = near.iter().position(special) {
+        return at;
+    }
     // Whole blocks without an early exit become vector instructions.
-    let mut at = 0;
-    let mut blocks = bytes.chunks_exact(32);
-    for block in &mut blocks {
+    let mut at = near.len();
+    for block in far.chunks_exact(32) {
         if block.iter().fold(false, |found, byte| found | special(byte)) {
             break;
         }
-        at += 32;
+        at += block.len();
     }
     let rest = bytes.get(at..).unwrap_or_default();
     at + rest.iter().position(special).unwrap_or(rest.len())
