@@ -125,6 +125,15 @@ impl Peer {
         }
     }
 
+    /// Whether to read: the machine takes bytes, and while it waits for a write the inbox is not crowded.
+    pub fn may_read(&mut self) -> bool {
+        let writing = self.outbox().is_some_and(|outbox| !outbox.is_empty());
+        self.inbox().is_some_and(|inbox| {
+            let crowded = inbox.unread().len() > inbox.capacity() / 2;
+            inbox.wants() && !(writing && crowded)
+        })
+    }
+
     /// The write side is shut down.
     pub fn shut(&mut self) {
         match self {
@@ -134,13 +143,6 @@ impl Peer {
             Self::Over => {}
         }
     }
-}
-
-/// Whether a driver may read now: the machine wants bytes, or it waits for a write and its inbox is not crowded.
-#[must_use]
-pub fn may_read(want: Want, inbox: &Inbox<'_>) -> bool {
-    let crowded = inbox.unread().len() > inbox.capacity() / 2;
-    inbox.wants() && (matches!(want, Want::Read { .. }) || matches!(want, Want::Write { .. }) && !crowded)
 }
 
 fn request(head: &http::RequestHead<'_>, exchange: &mut http::Exchange, outbox: &mut Outbox<'_>) -> Next {

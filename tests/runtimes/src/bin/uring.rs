@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, FromRawFd};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use stillwire::{Instant, Want};
-use stillwire_runtimes::{Peer, Table, listen, may_read, now, until};
+use stillwire_runtimes::{Peer, Table, listen, now, until};
 
 const MOST: usize = 4096;
 /// The pool: buffers, and the size of each.
@@ -136,7 +136,8 @@ impl Connection {
             let send = opcode::Send::new(fd, self.sending.as_ptr(), self.sending.len() as u32);
             submit(ring, send.flags(MSG_NOSIGNAL).build(), id, SENT)?;
         }
-        if let Some(inbox) = self.peer.inbox().filter(|inbox| !self.receiving && may_read(want, inbox)) {
+        let may_receive = !self.receiving && self.peer.may_read();
+        if let Some(inbox) = self.peer.inbox().filter(|_| may_receive) {
             let room = inbox.room().min(SIZE) as u32;
             let receive = opcode::Recv::new(fd, null_mut(), room).buf_group(0).build();
             submit(ring, receive.flags(squeue::Flags::BUFFER_SELECT), id, RECEIVED)?;
