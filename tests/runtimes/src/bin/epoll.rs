@@ -23,7 +23,6 @@ struct Connection {
     writable: bool,
 }
 
-/// How a turn ended.
 enum Turn {
     Sleep(Option<Instant>),
     Over,
@@ -54,7 +53,11 @@ fn main() -> io::Result<()> {
             }
         }
         let now = now();
-        turns.extend(core::iter::from_fn(|| table.woken(now)));
+        while let Some(id) = table.woken(now) {
+            // It may be late: then bytes that came in time count before the deadline does, so look for them.
+            table.get_mut(id).into_iter().for_each(|connection| connection.readable = true);
+            turns.push(id);
+        }
         // 3. A turn for each of them.
         for id in turns.drain(..) {
             let Some(connection) = table.get_mut(id) else { continue };
@@ -85,7 +88,6 @@ fn main() -> io::Result<()> {
 }
 
 impl Connection {
-    /// One turn, at whose end the shared buffer is back.
     fn turn(&mut self, now: Instant, shared: &mut Vec<u8>) -> io::Result<Turn> {
         let turn = self.drive(now, shared);
         self.peer.inbox().into_iter().for_each(|inbox| inbox.settle(shared));
@@ -95,7 +97,6 @@ impl Connection {
 
     /// All that can be done now without blocking, as far as one turn goes.
     fn drive(&mut self, now: Instant, shared: &mut Vec<u8>) -> io::Result<Turn> {
-        // First of all, as this may come late: what the peer did in time counts before the deadline does.
         let _ = (self.write()?, self.read(shared)?);
         for _ in 0..TURN {
             match self.peer.want(now) {
