@@ -1,7 +1,6 @@
 //! One thread, epoll, and **one receive buffer for all connections**: an idle connection keeps its state and no buffer.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::Shutdown;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -102,7 +101,7 @@ impl Connection {
             match self.peer.want(now) {
                 Want::Close => return Ok(Turn::Over),
                 Want::Finish => {
-                    let _ = self.socket.shutdown(Shutdown::Write); // the peer may have reset it
+                    let _ = self.socket.shutdown(std::net::Shutdown::Write); // the peer may have reset it
                     self.peer.shut();
                 }
                 want => {
