@@ -250,6 +250,18 @@ impl<'s> Outbox<'s> {
         self.sent
     }
 
+    /// Gives the memory of an empty growing outbox back, until something is written again: it keeps up to 512 bytes
+    /// otherwise. Nothing happens while bytes wait, or over a borrowed slice.
+    pub fn rest(&mut self) {
+        #[cfg(feature = "alloc")]
+        if let Storage::Owned(queue) = &mut self.storage
+            && queue.queued == 0
+        {
+            (queue.open, queue.segments) = (Vec::new(), VecDeque::new());
+            (queue.head, queue.sealed) = (0, 0);
+        }
+    }
+
     /// The bytes of memory it holds now, shared frames not counted.
     #[must_use]
     pub fn allocated(&self) -> usize {
@@ -421,6 +433,8 @@ mod tests {
             }
             assert!(got == put, "step {step}");
             assert!(outbox.allocated() <= KEPT && outbox.chunk().is_empty());
+            outbox.rest();
+            assert_eq!(outbox.allocated(), 0);
             assert_eq!(outbox.sent(), put.len() as u64);
         }
     }
