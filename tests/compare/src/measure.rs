@@ -1,7 +1,7 @@
 //! How things are measured: contenders take turns, each turn is timed by the CPU time of this thread, and the fastest
 //! turn counts. Other programs on the machine then make the run longer, and the figures hardly worse.
 
-use std::io::Write as _;
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use cpu_time::ThreadTime;
@@ -122,18 +122,25 @@ pub fn run(mut case: Case, effort: Effort, rows: &mut Vec<Row>) {
     for (who, contender) in &mut case.contenders {
         let digest = contender.check(n);
         let (first, expected) = expected.get_or_insert((*who, digest));
-        assert_eq!(digest, *expected, "{} {}: {who} and {first} deliver different messages", case.bench, case.case);
+        assert_eq!(
+            digest, *expected,
+            "{} {}: {who} and {first} deliver different messages",
+            case.bench, case.case
+        );
     }
 
-    let mut all: Vec<_> = case.contenders.iter_mut().map(|(who, contender)| (*who, contender.as_mut())).collect();
+    let mut all: Vec<_> =
+        case.contenders.iter_mut().map(|(who, contender)| (*who, contender.as_mut())).collect();
     if let Some(limit) = &mut case.limit {
         all.push(("limit", limit.as_mut()));
     }
     let counts: Vec<usize> = all.iter_mut().map(|(_, contender)| turn_of(effort.turn, *contender)).collect();
+    let shown = std::io::stderr().is_terminal();
     let mut times = vec![Vec::with_capacity(effort.rounds); all.len()];
     for round in 0..effort.rounds {
-        eprint!("\r{} {}: round {}/{}   ", case.bench, case.case, round + 1, effort.rounds);
-        let _ = std::io::stderr().flush();
+        if shown {
+            eprint!("\r\x1b[K{}, {}: round {}/{}", case.bench, case.case, round + 1, effort.rounds);
+        }
         for i in 0..all.len() {
             // Nobody always runs behind the same one.
             let i = (i + round) % all.len();
@@ -141,9 +148,12 @@ pub fn run(mut case: Case, effort: Effort, rows: &mut Vec<Row>) {
             times[i].push(all[i].1.time(n).as_nanos() as f64 / n as f64);
         }
     }
-    eprint!("\r\x1b[K");
+    if shown {
+        eprint!("\r\x1b[K");
+    }
 
-    let mut results: Vec<_> = all.iter().map(|(who, _)| *who).zip(times.iter_mut().map(|times| sorted(times))).collect();
+    let mut results: Vec<_> =
+        all.iter().map(|(who, _)| *who).zip(times.iter_mut().map(|times| sorted(times))).collect();
     let limit = case.limit.is_some().then(|| results.pop()).flatten().map(|(_, (min, _))| min);
     let peers = results.iter().filter(|(who, _)| !is_ours(who)).map(|(_, (min, _))| *min);
     let best_peer = peers.min_by(f64::total_cmp);

@@ -38,7 +38,16 @@ impl Kept {
 impl Pipe {
     /// `bytes` is a whole number of frames.
     pub fn new(bytes: &Rc<[u8]>) -> Self {
-        Self { bytes: Rc::clone(bytes), at: 0, ring: vec![1; RING], to: 0, kept: Kept::default() }
+        Self { ring: vec![1; RING], ..Self::over(bytes) }
+    }
+
+    fn over(bytes: &Rc<[u8]>) -> Self {
+        Self { bytes: Rc::clone(bytes), at: 0, ring: Vec::new(), to: 0, kept: Kept::default() }
+    }
+
+    /// One without a sink of its own, for those who have thousands.
+    pub fn small(bytes: &Rc<[u8]>) -> Self {
+        Self { ring: Vec::new(), ..Self::over(bytes) }
     }
 
     pub fn kept(&self) -> Kept {
@@ -69,7 +78,7 @@ impl Pipe {
             self.kept.0.1.borrow_mut().extend_from_slice(bytes);
         }
         let mut rest = bytes;
-        while !rest.is_empty() {
+        while !rest.is_empty() && !self.ring.is_empty() {
             let room = &mut self.ring[self.to..];
             let n = rest.len().min(room.len());
             room[..n].copy_from_slice(&rest[..n]);

@@ -111,7 +111,8 @@ impl Contender for Ours {
     fn go<E: Eat>(&mut self, n: usize, eat: &mut E) {
         let mut left = n;
         while left > 0 {
-            let Some(event) = self.machine.next(Instant::EPOCH, &mut self.inbox, &mut self.outbox).unwrap() else {
+            let Some(event) = self.machine.next(Instant::EPOCH, &mut self.inbox, &mut self.outbox).unwrap()
+            else {
                 let chunk = self.chunks.next_slice();
                 assert_eq!(self.inbox.push(chunk), chunk.len());
                 continue;
@@ -230,12 +231,22 @@ fn encoding() -> Case {
     let nothing: Rc<[u8]> = Rc::new([0]);
     let (pipe, other) = (Pipe::new(&nothing), Pipe::new(&nothing));
     let (kept, other_kept) = (pipe.kept(), other.kept());
-    contenders.push(("stillwire", Box::new(Write { kept, writer: Block { data, outbox: Outbox::with_limit(64 << 10), pipe } })));
+    contenders.push((
+        "stillwire",
+        Box::new(Write { kept, writer: Block { data, outbox: Outbox::with_limit(64 << 10), pipe } }),
+    ));
     let events = stream::repeat_with(move || Ok::<_, Infallible>(sse_stream::Sse::default().data(data)));
     let body = Box::pin(sse_stream::SseBody::new(events));
     contenders.push(("sse-stream", Box::new(Write { kept: other_kept, writer: Body { body, pipe: other } })));
-    let limit = Some(Box::new(Formatted { event: format!("data: {data}\n\n"), pipe: Pipe::new(&nothing) }) as _);
-    Case { bench: "sse write".into(), case: "150 B data".into(), contenders, limit, bytes_per_op: data.len() + 8 }
+    let limit =
+        Some(Box::new(Formatted { event: format!("data: {data}\n\n"), pipe: Pipe::new(&nothing) }) as _);
+    Case {
+        bench: "sse write".into(),
+        case: "150 B data".into(),
+        contenders,
+        limit,
+        bytes_per_op: data.len() + 8,
+    }
 }
 
 trait Writes {
@@ -293,7 +304,9 @@ where
     fn write(&mut self, n: usize) {
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..n {
-            let Poll::Ready(Some(frame)) = self.body.as_mut().poll_frame(&mut context) else { unreachable!() };
+            let Poll::Ready(Some(frame)) = self.body.as_mut().poll_frame(&mut context) else {
+                unreachable!()
+            };
             self.pipe.push(frame.unwrap().data_ref().unwrap());
         }
     }

@@ -47,24 +47,27 @@ pub struct Message {
     pub payload: &'static str,
 }
 
-pub fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for receives in [true, false] {
-        for role in [Role::Server, Role::Client] {
-            for text in [false, true] {
-                for (len, size) in [(16, "16 B"), (1 << 10, "1 KiB"), (64 << 10, "64 KiB")] {
-                    let kind = if text { "text" } else { "binary" };
-                    let verb = if receives { "receive" } else { "send" };
-                    let bench = format!("ws {verb}, {}, {kind}", role.name());
-                    let (contenders, limit) =
-                        if receives { receivers(role, text, len) } else { senders(role, text, len) };
-                    let case = size.to_owned();
-                    cases.push(Case { bench, case, contenders, limit: Some(limit), bytes_per_op: len });
-                }
+/// All of them; each is made when its turn comes.
+pub fn cases() -> impl Iterator<Item = Case> {
+    let both = [Role::Server, Role::Client];
+    let benches = [true, false].into_iter().flat_map(move |receives| {
+        both.into_iter().flat_map(move |role| [false, true].map(|text| (receives, role, text)))
+    });
+    benches.flat_map(|(receives, role, text)| {
+        [(16, "16 B"), (1 << 10, "1 KiB"), (64 << 10, "64 KiB")].into_iter().map(move |(len, size)| {
+            let kind = if text { "text" } else { "binary" };
+            let verb = if receives { "receive" } else { "send" };
+            let (contenders, limit) =
+                if receives { receivers(role, text, len) } else { senders(role, text, len) };
+            Case {
+                bench: format!("ws {verb}, {}, {kind}", role.name()),
+                case: size.to_owned(),
+                contenders,
+                limit: Some(limit),
+                bytes_per_op: len,
             }
-        }
-    }
-    cases
+        })
+    })
 }
 
 type Contenders = Vec<(&'static str, Box<dyn AnyContender>)>;
@@ -78,7 +81,8 @@ fn receivers(role: Role, text: bool, len: usize) -> (Contenders, Box<dyn AnyCont
     }
     let wire: Rc<[u8]> = wire.into();
     let pipe = || Pipe::new(&wire);
-    let mut contenders: Contenders = vec![("stillwire", Box::new(ours::Receiver::<false>::new(role, pipe())))];
+    let mut contenders: Contenders =
+        vec![("stillwire", Box::new(ours::Receiver::<false>::new(role, pipe())))];
     if text {
         contenders.push(("stillwire, as &str", Box::new(ours::Receiver::<true>::new(role, pipe()))));
     }
@@ -96,7 +100,10 @@ fn senders(role: Role, text: bool, len: usize) -> (Contenders, Box<dyn AnyConten
     let mut add = |who, contender: &dyn Fn(Pipe) -> Box<dyn Sends>| {
         let pipe = Pipe::new(&nothing);
         let kept = pipe.kept();
-        contenders.push((who, Box::new(Sending { sender: contender(pipe), message, kept }) as Box<dyn AnyContender>));
+        contenders.push((
+            who,
+            Box::new(Sending { sender: contender(pipe), message, kept }) as Box<dyn AnyContender>,
+        ));
     };
     add("stillwire", &|pipe| Box::new(ours::Sender::<false>::new(message, pipe)));
     if role == Role::Server {
@@ -108,7 +115,10 @@ fn senders(role: Role, text: bool, len: usize) -> (Contenders, Box<dyn AnyConten
     let pipe = Pipe::new(&nothing);
     let mut frame = Vec::new();
     write_frame(role, text, payload.as_bytes(), &mut 7, &mut frame);
-    (contenders, Box::new(CopyOut { pipe, frames: frame.repeat((FLUSH / frame.len()).max(1)), frame: frame.len() }))
+    (
+        contenders,
+        Box::new(CopyOut { pipe, frames: frame.repeat((FLUSH / frame.len()).max(1)), frame: frame.len() }),
+    )
 }
 
 pub trait Sends {
@@ -186,7 +196,13 @@ fn next(random: &mut u64) -> u64 {
 }
 
 fn head_len(from: Role, len: usize) -> usize {
-    let wide = if len < 126 { 0 } else if len < 1 << 16 { 2 } else { 8 };
+    let wide = if len < 126 {
+        0
+    } else if len < 1 << 16 {
+        2
+    } else {
+        8
+    };
     2 + wide + if from == Role::Client { 4 } else { 0 }
 }
 
