@@ -20,8 +20,11 @@ pub const ALL: &[Workload] = &[
     ("ws-send-64k", "of 64 KiB, as Bytes", 100, ws_send_shared),
     ("ws-send-client-16", "a binary message of 16 B, from a client", 1000, |n| ws_send(false, 16, n)),
     ("ws-send-client-1k", "of 1 KiB", 500, |n| ws_send(false, 1 << 10, n)),
-    ("sse-parse-data", "an event of 150 B, in chunks of 4 KiB", 500, |n| sse_parse("", n)),
-    ("sse-parse-fields", "with a type and an id", 500, |n| sse_parse("event: price\nid: 000017\n", n)),
+    ("sse-parse-data", "an event of 150 B, in chunks of 4 KiB", 500, |n| sse_parse("", 4 << 10, n)),
+    ("sse-parse-cut", "in chunks of 100 B", 500, |n| sse_parse("", 100, n)),
+    ("sse-parse-fields", "with a type and an id", 500, |n| {
+        sse_parse("event: price\nid: 000017\n", 4 << 10, n)
+    }),
     ("sse-write", "an event of 150 B", 500, sse_write),
     ("http-request", "a request with eight headers, and the answer", 200, http_request),
     ("polling-post", "a body of ten messages, and reading them", 50, polling_post),
@@ -152,10 +155,10 @@ fn ws_send_shared(n: usize) -> Box<dyn FnOnce()> {
     })
 }
 
-fn sse_parse(front: &str, n: usize) -> Box<dyn FnOnce()> {
+fn sse_parse(front: &str, chunk: usize, n: usize) -> Box<dyn FnOnce()> {
     let event = format!("{front}data: {}\n\n", String::from_utf8(text(150)).unwrap());
     let mut machine = sse::Stream::new(sse::Config::default());
-    let mut feed = Feed::new(event.repeat(n).into_bytes(), 4 << 10);
+    let mut feed = Feed::new(event.repeat(n).into_bytes(), chunk);
     let _ = machine.advance(NOW, &mut feed.inbox, &mut feed.outbox).unwrap();
     Box::new(move || {
         let mut events = 0;
