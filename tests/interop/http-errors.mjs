@@ -200,6 +200,8 @@ for (const [method, path] of [['POST', '/stream?n=1'], ['PUT', '/publish'], ['GE
   });
 }
 
+await check('411: a body whose length nobody tells', () => refused(`POST /publish HTTP/1.1\r\n${HOST}\r\n`, 411));
+
 await check('413: a body that is too large, told by its length', () =>
   refused(`POST /publish HTTP/1.1\r\n${HOST}Content-Length: 100000000\r\n\r\n`, 413));
 
