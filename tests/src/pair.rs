@@ -233,6 +233,29 @@ impl<T: Talks> End<T> {
         self.link.machine.close(reason, &mut self.link.outbox);
     }
 
+    /// Writes at most so many bytes. Whether it wrote any.
+    fn write(&mut self, out: &mut Pipe, now: Instant, most: &mut usize) -> bool {
+        let chunk = self.link.outbox.chunk();
+        let n = out.write(now, &chunk[..chunk.len().min(*most)]);
+        self.link.outbox.advance(n);
+        *most -= n;
+        n > 0
+    }
+
+    /// Reads at most so many bytes. Whether anything came, if only the end.
+    fn read(&mut self, back: &mut Pipe, now: Instant, most: &mut usize) -> bool {
+        if !self.link.inbox.wants() {
+            return false;
+        }
+        let n = back.read(now, *most, &mut self.link.inbox);
+        *most -= n;
+        let ends = n == 0 && back.has_ended(now);
+        if ends {
+            self.link.inbox.finish();
+        }
+        n > 0 || ends
+    }
+
     /// An event, compared with what the other end sent.
     fn hear(&mut self, sent: &[Message]) {
         let Link { machine, inbox, outbox, .. } = &mut self.link;
@@ -339,6 +362,12 @@ impl<T: Talks> Pair<T> {
             Side::B => (&mut self.b, &self.a, &mut self.to_a, &mut self.to_b),
         };
         let mut moved = false;
+        // As in every driver that may have been away: before it acts on a deadline that is past, it looks once.
+        let deadlines = [end.link.machine.deadline(), end.link.stall_deadline(self.now)];
+        if !end.over && deadlines.into_iter().flatten().any(|at| self.now >= at) {
+            let wrote = end.write(out, self.now, &mut write);
+            moved = end.read(back, self.now, &mut read) || wrote;
+        }
         for round in 0.. {
             assert!(round < 1_000_000, "it goes round and round");
             if end.over {
@@ -378,22 +407,7 @@ impl<T: Talks> Pair<T> {
                 }
             };
             end.until = until;
-            let mut done = 0;
-            if may_write {
-                let chunk = end.link.outbox.chunk();
-                let n = out.write(self.now, &chunk[..chunk.len().min(write)]);
-                end.link.outbox.advance(n);
-                (write, done) = (write - n, n);
-            }
-            if done == 0 && end.link.inbox.wants() {
-                let n = back.read(self.now, read, &mut end.link.inbox);
-                (read, done) = (read - n, n);
-                if n == 0 && back.has_ended(self.now) {
-                    end.link.inbox.finish();
-                    done = 1;
-                }
-            }
-            if done == 0 {
+            if !(may_write && end.write(out, self.now, &mut write) || end.read(back, self.now, &mut read)) {
                 break;
             }
             moved = true;
