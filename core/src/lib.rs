@@ -1,5 +1,6 @@
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 #![doc = include_str!("lib.md")]
 
 #[cfg(any(test, feature = "alloc"))]
@@ -7,6 +8,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod decimal;
 mod entropy;
 mod inbox;
 mod link;

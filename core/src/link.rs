@@ -60,7 +60,9 @@ pub struct Link<'s, M: Machine> {
 pub enum Want {
     /// Hand [`Link::turn`] to the application.
     Deliver,
-    /// Write `outbox.chunk()`, then `outbox.advance(n)`. A driver that can also reads meanwhile.
+    /// Write `outbox.chunk()`, then `outbox.advance(n)`. A driver that can also reads meanwhile, but only while at most
+    /// half of the inbox is unread: a machine that waits for room uses little up, and each read into a full inbox
+    /// moves all of it.
     Write {
         /// Come back at this moment at the latest.
         until: Option<Instant>,

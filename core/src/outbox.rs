@@ -18,6 +18,8 @@
 //! # Ok::<(), Full>(())
 //! ```
 
+use core::fmt;
+
 #[cfg(feature = "alloc")]
 use alloc::{collections::VecDeque, vec::Vec};
 #[cfg(feature = "alloc")]
@@ -32,14 +34,12 @@ pub struct Full {
 }
 
 /// Bytes for the peer, in order.
-#[derive(Debug)]
 pub struct Outbox<'s> {
     storage: Storage<'s>,
     sent: u64,
     finished: bool,
 }
 
-#[derive(Debug)]
 enum Storage<'s> {
     Borrowed {
         bytes: &'s mut [u8],
@@ -52,7 +52,6 @@ enum Storage<'s> {
 
 /// One open buffer, and the order in which runs of it and shared frames leave.
 #[cfg(feature = "alloc")]
-#[derive(Debug)]
 struct Queue {
     /// Copied bytes; those before `head` have left.
     open: Vec<u8>,
@@ -67,7 +66,6 @@ struct Queue {
 }
 
 #[cfg(feature = "alloc")]
-#[derive(Debug)]
 enum Segment {
     /// So many bytes of the open buffer.
     Copied(usize),
@@ -83,6 +81,15 @@ const MAX_BURST: usize = 32 * 1024;
 /// Sharing a smaller frame costs more than copying it.
 #[cfg(feature = "alloc")]
 const SHARE_FROM: usize = 512;
+
+/// Sizes only: what is said to peers does not belong into logs.
+impl fmt::Debug for Outbox<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut outbox = f.debug_struct("Outbox");
+        outbox.field("waiting", &(self.capacity() - self.room())).field("capacity", &self.capacity());
+        outbox.field("sent", &self.sent).field("finished", &self.finished).finish_non_exhaustive()
+    }
+}
 
 impl<'s> Outbox<'s> {
     /// An outbox over a slice that the caller lends: its length is the limit, nothing is allocated.
@@ -275,6 +282,18 @@ impl<'s> Outbox<'s> {
         self.sent
     }
 
+    /// Gives the memory of an empty growing outbox back, until something is written again: it keeps up to 512 bytes
+    /// otherwise. Nothing happens while bytes wait, or over a borrowed slice.
+    pub fn rest(&mut self) {
+        #[cfg(feature = "alloc")]
+        if let Storage::Owned(queue) = &mut self.storage
+            && queue.queued == 0
+        {
+            (queue.open, queue.segments) = (Vec::new(), VecDeque::new());
+            (queue.head, queue.sealed) = (0, 0);
+        }
+    }
+
     /// The bytes of memory it holds now, shared frames not counted.
     #[must_use]
     pub fn allocated(&self) -> usize {
@@ -450,6 +469,8 @@ mod tests {
             }
             assert!(got == put, "step {step}");
             assert!(outbox.allocated() <= KEPT && outbox.chunk().is_empty());
+            outbox.rest();
+            assert_eq!(outbox.allocated(), 0);
             assert_eq!(outbox.sent(), put.len() as u64);
         }
     }

@@ -238,6 +238,22 @@ await check('nothing can be injected through event or id', () => withSource('/li
   assert.deepEqual(await source.next(), { type: 'message', data: 'after', lastEventId: 'after-injection' });
 }));
 
+await check('what is no UTF-8 cannot be published', async () => {
+  assert.equal(await publish(Buffer.from([0x61, 0xff])), 400);
+  for (const query of ['?id=%ff', '?event=%c3%28', '?id=%zz', '?id=%2']) assert.equal(await publish('innocent', query), 400, query);
+});
+
+await check('a page of another origin may publish: the preflight says so', async () => {
+  const answer = await fetch(`${base}/publish`, {
+    method: 'OPTIONS',
+    headers: { Origin: 'http://elsewhere.example', 'Access-Control-Request-Method': 'POST' },
+    signal: AbortSignal.timeout(10_000),
+  });
+  assert.equal(answer.status, 204);
+  assert.equal(answer.headers.get('access-control-allow-origin'), '*');
+  assert.match(answer.headers.get('access-control-allow-methods'), /POST/);
+});
+
 await check('/live replays what follows Last-Event-ID', async () => {
   for (let i = 1; i <= 5; i += 1) await published(`replayed ${i}`, `?id=replay-${i}`);
   const { raw } = await rawStream('/live', 'Last-Event-ID: replay-2\r\n');

@@ -200,6 +200,8 @@ for (const [method, path] of [['POST', '/stream?n=1'], ['PUT', '/publish'], ['GE
   });
 }
 
+await check('411: a body whose length nobody tells', () => refused(`POST /publish HTTP/1.1\r\n${HOST}\r\n`, 411));
+
 await check('413: a body that is too large, told by its length', () =>
   refused(`POST /publish HTTP/1.1\r\n${HOST}Content-Length: 100000000\r\n\r\n`, 413));
 
@@ -221,6 +223,8 @@ await check('414: a request line that is too long', () =>
   refused(`GET /${'a'.repeat(20_000)} HTTP/1.1\r\n${HOST}\r\n`, 414));
 
 await check('414: a request line without an end', () => refused(`GET /${'a'.repeat(200_000)}`, 414));
+
+await check('411: a POST that does not say how long it is', () => refused(`POST /publish HTTP/1.1\r\n${HOST}\r\n`, 411));
 
 await check('417: an expectation of something else', () =>
   refused(`POST /publish HTTP/1.1\r\n${HOST}Expect: miracles\r\nContent-Length: 2\r\n\r\nok`, 417));

@@ -9,9 +9,14 @@ run() {
   "$@"
 }
 
-# fresh NAME FILE...: whether NAME was installed from these very files; then installed NAME FILE... says that it is.
+# fresh NAME FILE...: whether NAME was installed, to its end, from these very files. If not, install it and then say so with
+# installed NAME FILE...
 stamp() { cat "${@:2}" | cksum; }
-fresh() { [ "$(cat "$out/$1.stamp" 2>/dev/null)" = "$(stamp "$@")" ]; }
+fresh() {
+  if [ "$(cat "$out/$1.stamp" 2>/dev/null)" = "$(stamp "$@")" ]; then return; fi
+  rm -f "$out/$1.stamp"
+  return 1
+}
 installed() { stamp "$@" >"$out/$1.stamp"; }
 
 need() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
@@ -20,7 +25,8 @@ need() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
 need_node() {
   need node
   need npm
-  if fresh npm "$tests/interop/package-lock.json" && [ -d "$tests/interop/node_modules" ]; then return; fi
+  if [ -e "$tests/interop/node_modules/.package-lock.json" ] && fresh npm "$tests/interop/package-lock.json"; then return; fi
+  rm -f "$out/npm.stamp"
   (cd "$tests/interop" && run npm ci --no-audit --no-fund --ignore-scripts)
   installed npm "$tests/interop/package-lock.json"
 }
@@ -29,8 +35,8 @@ need_node() {
 need_python() {
   need python3
   python=$out/venv/bin/python
-  if fresh venv "$tests/interop/requirements.txt" && "$python" -c '' 2>/dev/null; then return; fi
-  rm -rf "$out/venv"
+  if "$python" -c '' 2>/dev/null && fresh venv "$tests/interop/requirements.txt"; then return; fi
+  rm -rf "$out/venv" "$out/venv.stamp"
   run python3 -m venv "$out/venv"
   run "$python" -m pip install --quiet --disable-pip-version-check -r "$tests/interop/requirements.txt"
   installed venv "$tests/interop/requirements.txt"

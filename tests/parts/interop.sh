@@ -5,7 +5,6 @@
 need_programs() {
   run cargo build --locked -p stillwire-tests --bins
   run cargo build --locked -p stillwire-std --examples
-  run cargo build --locked -p stillwire-cli
   bin=$(target_dir)/debug
   export INTEROP_SERVER=$bin/interop-server INTEROP_CLIENT=$bin/interop-client INTEROP_STD=$bin/examples
 }
@@ -14,7 +13,7 @@ part_scripts() {
   need_node
   need_python
   local files file
-  run "$out/venv/bin/shellcheck" --external-sources --check-sourced tests/run .ci/run
+  run "$out/venv/bin/shellcheck" --external-sources --check-sourced tests/run .ci/run tests/interop/autobahn/*.sh
   mapfile -t files < <(git ls-files '*.mjs' '*.js')
   for file in "${files[@]}"; do run node --check "$file"; done
   mapfile -t files < <(git ls-files '*.py')
@@ -62,6 +61,13 @@ part_http() {
   run node tests/interop/http-errors.mjs
 }
 
+part_autobahn() {
+  need node
+  need python3
+  need_programs
+  run node tests/interop/autobahn.mjs "$out/autobahn"
+}
+
 part_std() {
   need_node
   need_python
@@ -69,18 +75,20 @@ part_std() {
   run node tests/interop/std.mjs "$python"
 }
 
-part_demo() {
+# The demo as people build it, in Chromium.
+demo() {
   need_node
   need_chromium
-  need_programs
-  run node tests/interop/demo.mjs --binary "$bin/stillwire"
+  run cargo build --locked --release -p stillwire-cli
+  run node tests/interop/demo.mjs --binary "$(target_dir)/release/stillwire" "$@"
+}
+
+part_demo() {
+  demo
 }
 
 part_screenshot() {
-  need_node
-  need_chromium
-  need_programs
-  run node tests/interop/demo.mjs --binary "$bin/stillwire" --screenshot "$out/screenshots"
+  demo --screenshot "$out/screenshots"
   mkdir -p docs
   run cp "$out/screenshots/demo-light.png" docs/demo.png
 }

@@ -17,7 +17,7 @@ CORE = ROOT / "core" / "src"
 FLOORS = [
     ("base", ["time", "entropy", "inbox", "outbox"]),
     ("base", ["machine"]),
-    ("base", ["transport", "link", "text", "json"]),
+    ("base", ["transport", "link", "text", "decimal", "json"]),
     ("protocol", ["http"]),
     ("protocol", ["sse", "ws", "polling"]),
     ("protocol", ["engineio"]),
@@ -222,7 +222,10 @@ def check_lengths(files):
 def check_mentions(files):
     for file in files:
         path = ROOT / file
-        if path.is_symlink() or not path.is_file():
+        if path.is_symlink():
+            fault(f"{file} is a symbolic link to {path.readlink()}: a fresh clone has none")
+            continue
+        if not path.is_file():
             continue
         is_cargo_lock = path.name == "Cargo.lock"  # cargo writes the name of its registry into it
         try:

@@ -9,6 +9,7 @@ target_dir() {
 part_fmt() {
   run cargo fmt --all --check
   run cargo fmt --manifest-path tests/nostd/Cargo.toml --check
+  run cargo fmt --manifest-path fuzz/Cargo.toml --check
   run cargo fmt --manifest-path tests/compare/Cargo.toml --all --check
 }
 
@@ -60,7 +61,7 @@ part_sizes() {
 }
 
 part_docs() {
-  RUSTDOCFLAGS='-D warnings' run cargo doc --locked --workspace --no-deps
+  RUSTDOCFLAGS='-D warnings' run cargo doc --locked --workspace --lib --no-deps
 }
 
 part_laws() {

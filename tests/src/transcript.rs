@@ -53,7 +53,7 @@ impl Transcript {
             match line.chars().next() {
                 None | Some('#') => {}
                 Some(mark @ ('<' | '>' | '!' | '=' | '@')) => {
-                    parsed.lines.push((n + 1, mark, rest.to_owned()))
+                    parsed.lines.push((n + 1, mark, rest.to_owned()));
                 }
                 Some(_) => match line.split_once(' ') {
                     Some(("machine", rest)) => {
@@ -108,6 +108,7 @@ impl Transcript {
         let mut stage = Stage::<S>::new(&options, inbox, outbox);
         assert!(options.unknown().is_empty(), "unknown options: {:?}", options.unknown());
         stage.on.clone_from(&self.on);
+        stage.settle(usize::MAX); // as a driver does before it reads
         let mut player = Player { stage, events: VecDeque::new(), told_end: false, context: String::new() };
         let mut group = Vec::new();
         for (number, mark, rest) in &self.lines {

@@ -67,6 +67,23 @@ fn a_trickle_during_your_turn_moves_nothing() {
     assert_eq!(inbox.work().scanned, GET.len() as u64);
 }
 
+/// A line of any kind that comes byte by byte is searched once.
+#[test]
+fn a_trickle_of_lines_is_searched_once() {
+    let long = "x".repeat(900);
+    let head = format!("POST /{long} HTTP/1.1\r\nHost: a\r\nX: {long}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let request = format!("{head}5;{long}\r\nhello\r\n0\r\nX: {long}\r\n\r\n");
+    let (mut inbox, mut outbox) = (Inbox::with_limit(4096), Outbox::with_limit(4096));
+    let mut server = Exchange::new(Config::default());
+    for byte in request.as_bytes() {
+        inbox.push(&[*byte]);
+        while server.advance(now(), &mut inbox, &mut outbox).unwrap() == Progress::Event {}
+    }
+    assert!(server.is_your_turn());
+    let work = inbox.work();
+    assert!(work.scanned <= work.received && work.moved <= work.received, "{work:?}");
+}
+
 /// A long poll or an event stream that waits holds no input buffer.
 #[test]
 fn a_waiting_request_holds_no_memory() {

@@ -219,11 +219,11 @@ mod a_parser {
     #[test]
     fn bears_a_hostile_retry() {
         assert_eq!(read(b"retry: 0\n").1, Some(Duration::ZERO));
-        let most = Some(Duration::from_millis(u64::MAX));
-        assert_eq!(read(b"retry: 18446744073709551615\n").1, most);
-        assert_eq!(read(&[b"retry: ", &*vec![b'9'; 10_000], b"\n"].concat()).1, most);
+        let most = Duration::from_millis(u64::MAX);
+        assert_eq!(read(b"retry: 18446744073709551615\n").1, Some(most));
+        assert_eq!(read(&[b"retry: ", &*vec![b'9'; 10_000], b"\n"].concat()).1, Some(most));
         // A moment that far away is no overflow.
-        assert_eq!(Instant::EPOCH + Duration::from_secs(1) + most.unwrap(), Instant::MAX);
+        assert_eq!(Instant::EPOCH + Duration::from_secs(1) + most, Instant::MAX);
     }
 
     proptest! {

@@ -431,3 +431,32 @@ fn the_goodbye_always_fits() {
         }
     }
 }
+
+/// RFC 6455 §7.1.1: the server is the first to end its side. A client does so when the server has, or has not in time; a
+/// client that was failed by its server does so at once (§7.1.7).
+#[test]
+fn a_client_leaves_the_end_to_the_server() {
+    let close = frame(true, Opcode::Close, None, &1000_u16.to_be_bytes());
+    let within = Config::default().close_within;
+    for (we_began, in_time) in [(false, true), (false, false), (true, true), (true, false)] {
+        let mut client = End::new(Connection::client(Config::default(), entropy()), 512, 512);
+        if we_began {
+            client.machine.send_close(1000, "", &mut client.outbox).unwrap();
+        }
+        let mut closed = 0;
+        client.feed(&close, 1, |event| closed += usize::from(matches!(event, Event::Closed { .. }))).unwrap();
+        assert_eq!(closed, 1);
+        assert!(!client.outbox.is_finished(), "the server's turn");
+        assert_eq!(client.machine.deadline(), Some(Instant::EPOCH + within));
+        let now = if in_time { Instant::EPOCH } else { Instant::EPOCH + within };
+        if in_time {
+            client.inbox.finish();
+        }
+        let progress = client.machine.advance(now, &mut client.inbox, &mut client.outbox);
+        assert_eq!(progress, Ok(Progress::Closed));
+        assert!(client.outbox.is_finished());
+    }
+    let mut client = End::new(Connection::client(Config::default(), entropy()), 512, 512);
+    assert_eq!(client.feed(b"\xff", 1, |_| {}), Err(Error::Reserved));
+    assert!(client.outbox.is_finished());
+}

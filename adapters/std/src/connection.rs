@@ -20,8 +20,8 @@ pub struct Connection<'s, M: Machine, S = TcpStream> {
     /// [`flush`](Self::flush) sends it: `connection.link.machine.send_text("hi", &mut connection.link.outbox)`.
     pub link: Link<'s, M>,
     pub(crate) socket: S,
-    reading: Timeout,
-    writing: Timeout,
+    pub(crate) reading: Timeout,
+    pub(crate) writing: Timeout,
     pub(crate) over: bool,
 }
 
@@ -41,6 +41,7 @@ impl<'s, M: Machine, S: Socket> Connection<'s, M, S> {
     /// [`Deadlock`](io::ErrorKind::Deadlock): it is the application's turn, and there is nothing to wait for.
     #[allow(clippy::should_implement_trait, clippy::type_complexity)] // its items borrow from it
     pub fn next(&mut self) -> Result<Option<(M::Event<'_>, Reply<'_, 's, M>)>, Error<M::Error>> {
+        self.catch_up()?;
         while !self.over {
             let now = now();
             let done = match self.link.want(now).map_err(Error::Protocol)? {
@@ -67,6 +68,19 @@ impl<'s, M: Machine, S: Socket> Connection<'s, M, S> {
             self.checked(done)?;
         }
         Ok(None)
+    }
+
+    /// A thread that was away may find a deadline past that its peer has kept: before the machine, or the link, acts on
+    /// it, the socket is looked at once.
+    fn catch_up(&mut self) -> io::Result<()> {
+        let now = now();
+        let deadlines = [self.link.machine.deadline(), self.link.stall_deadline(now)];
+        if !self.over && deadlines.into_iter().flatten().any(|at| now >= at) {
+            let wrote = if self.link.outbox.is_empty() { Ok(()) } else { self.write(Some(now), now) };
+            let read = if self.link.inbox.wants() { self.read(Some(now), now) } else { Ok(()) };
+            self.checked(wrote.and(read))?;
+        }
+        Ok(())
     }
 
     fn read(&mut self, until: Option<Instant>, now: Instant) -> io::Result<()> {
@@ -128,16 +142,5 @@ impl<'s, M: Machine, S: Socket> Connection<'s, M, S> {
     pub fn end(mut self) {
         // Each machine says one error at most; one of the socket ends the loop.
         while !matches!(self.next(), Ok(None) | Err(Error::Io(_))) {}
-    }
-
-    /// Another machine takes over, as after an upgrade: no byte is lost.
-    pub fn switch<N: Machine>(self, machine: impl FnOnce(M) -> N) -> Connection<'s, N, S> {
-        Connection {
-            link: self.link.switch(machine),
-            socket: self.socket,
-            reading: self.reading,
-            writing: self.writing,
-            over: self.over,
-        }
     }
 }

@@ -121,6 +121,30 @@ fn a_peer_that_takes_nothing_is_cut_off() {
     drop(near);
 }
 
+/// The answer to one message waits while the application is busy with the next one, for longer than a peer may stall.
+#[test]
+fn an_application_that_was_away_does_not_blame_its_peer() {
+    let (near, far) = sockets();
+    let mut server = server(far, ws::Config::default());
+    server.link.stall = Duration::from_millis(50);
+    write(&near, &[masked(0x81, b"a"), masked(0x81, b"b")].concat());
+    for (round, text) in ["a", "b"].into_iter().enumerate() {
+        match server.next().unwrap() {
+            Some((ws::Event::Text(seen), reply)) if seen == text => {
+                reply.machine.send_text(text, reply.outbox).unwrap();
+            }
+            other => panic!("{round}: {other:?}"),
+        }
+    }
+    thread::sleep(Duration::from_millis(200));
+    write(&near, &masked(0x88, b"\x03\xe8"));
+    assert!(matches!(server.next().unwrap(), Some((ws::Event::Closed { code: 1000, .. }, _))));
+    let ended = thread::spawn(move || server.end());
+    assert_eq!(read_all(&near), b"\x81\x01a\x81\x01b\x88\x02\x03\xe8");
+    drop(near);
+    ended.join().unwrap();
+}
+
 #[test]
 fn flush_is_bounded_by_the_stall_too() {
     let (near, far) = sockets();

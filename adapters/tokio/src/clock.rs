@@ -1,15 +1,21 @@
 //! What the core does not have: a clock and randomness.
 
-use std::sync::LazyLock;
+use core::time::Duration;
+use std::{sync::LazyLock, time::Instant as Clock};
 
 use stillwire::{Entropy, Instant};
 
-static EPOCH: LazyLock<tokio::time::Instant> = LazyLock::new(tokio::time::Instant::now);
+/// From the system's clock, because a paused one belongs to one runtime: a test that has moved its own far ahead must
+/// not set the epoch for all others. A paused clock may be a little behind, hence the hour.
+static EPOCH: LazyLock<Clock> = LazyLock::new(|| {
+    let now = Clock::now();
+    now.checked_sub(Duration::from_secs(3600)).unwrap_or(now)
+});
 
-/// The moment, by tokio's clock (which tests can pause), counted from its first use in this program.
+/// The moment, by tokio's clock (which tests can pause), counted from about an hour before its first use in this program.
 #[must_use]
 pub fn now() -> Instant {
-    Instant::since_epoch(EPOCH.elapsed())
+    Instant::since_epoch(tokio::time::Instant::now().into_std().saturating_duration_since(*EPOCH))
 }
 
 /// The operating system's randomness.

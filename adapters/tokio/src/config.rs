@@ -49,9 +49,13 @@ pub struct Config {
     pub max_connections: usize,
     /// The most bytes of a request's body for [`on_request`](Self::on_request). Default: 64 KiB.
     pub max_body: usize,
+    /// Whether a POST, PUT or PATCH for `on_request` must declare the length of its body or send it in chunks: 411
+    /// otherwise. Default: no, it has an empty body then.
+    pub require_length: bool,
     /// A peer that takes no byte of what waits for it for this long is cut off. Default: 20 s.
     pub stall: Duration,
-    /// Peers that were not accepted yet; more wait before their opening is answered. Default: 64.
+    /// Peers that wait to be [accepted](crate::Server::accept); behind so many, the others wait, too, each with its
+    /// connection open. Default: 64.
     pub backlog: usize,
     /// Headers for every answer, such as `access-control-allow-origin`. Default: none.
     pub headers: Vec<(String, String)>,
@@ -76,6 +80,7 @@ impl Default for Config {
             max_sessions: 10_000,
             max_connections: 10_000,
             max_body: 64 << 10,
+            require_length: false,
             stall: Duration::from_secs(20),
             backlog: 64,
             headers: Vec::new(),

@@ -2,14 +2,13 @@
 
 use core::{
     future::poll_fn,
-    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 use std::io;
 
-use stillwire::{Inbox, Link, Machine, Outbox, Reply, Want};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use stillwire::{Inbox, Instant, Link, Machine, Outbox, Reply, Want};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{Error, clock::now, timer::Timer};
 
@@ -23,14 +22,24 @@ pub struct Connection<S, M: Machine> {
     pub link: Link<'static, M>,
     /// Where the bytes come from and go to.
     pub stream: S,
+    pub(crate) rest: Rest,
+}
+
+/// What the driver itself remembers.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
     pub(crate) timer: Timer,
+    /// Bytes were written that the stream may hold back.
+    pub(crate) unflushed: bool,
+    /// When a shutdown is given up that the stream does not complete.
+    give_up: Option<Instant>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
     /// A connection with boxes that grow up to `inbox` and `outbox` bytes and take no memory while idle.
     pub fn new(stream: S, machine: M, inbox: usize, outbox: usize) -> Self {
         let link = Link::new(machine, Inbox::with_limit(inbox), Outbox::with_limit(outbox));
-        Self { link, stream, timer: Timer::default() }
+        Self { link, stream, rest: Rest::default() }
     }
 
     /// The next event, and the right to answer it while it is borrowed. `None`: the connection has ended.
@@ -46,8 +55,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
     /// # Errors
     /// As [`next`](Self::next).
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error<M::Error>>> {
+        let mut now = now();
+        self.catch_up(now, cx)?;
         loop {
-            let now = now();
             match self.link.want(now).map_err(Error::Protocol)? {
                 Want::Deliver => return Poll::Ready(Ok(true)),
                 // Something is left to say, and the peer took nothing of it for `Link::stall`.
@@ -56,74 +66,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
                 }
                 Want::Close => return Poll::Ready(Ok(false)),
                 Want::Finish => {
-                    ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+                    ready!(self.poll_shutdown(now, cx))?;
                     self.link.shut();
                 }
-                Want::Write { until } | Want::Read { until } | Want::Wait { until } => {
-                    // Both ways at once: neither side can starve the other.
+                want @ (Want::Write { until } | Want::Read { until } | Want::Wait { until }) => {
+                    // Both ways at once: neither side can starve the other. But a machine that waits for room uses
+                    // little up, and reading on into a crowded inbox would move its backlog for every few bytes.
+                    let inbox = &self.link.inbox;
+                    let crowded = inbox.unread().len() > inbox.capacity() / 2;
                     let wrote = self.poll_write(cx)?.is_ready();
-                    let read = self.poll_read(cx)?.is_ready();
-                    if !wrote && !read && self.timer.poll(until, now, cx).is_pending() {
+                    let read =
+                        !(crowded && matches!(want, Want::Write { .. })) && self.poll_read(cx)?.is_ready();
+                    if !wrote && self.rest.unflushed {
+                        self.rest.unflushed = Pin::new(&mut self.stream).poll_flush(cx)?.is_pending();
+                    }
+                    if !wrote && !read && self.rest.timer.poll(until, now, cx).is_pending() {
                         return Poll::Pending;
                     }
                 }
             }
+            now = crate::clock::now();
         }
     }
 
-    /// Writes once. Pending: the stream takes nothing now, or there is nothing to write.
-    ///
-    /// # Errors
-    /// The stream failed.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut slices = [io::IoSlice::new(&[]); 16];
-        let mut count = 0;
-        for (slice, chunk) in slices.iter_mut().zip(self.link.outbox.chunks()) {
-            *slice = io::IoSlice::new(chunk);
-            count += 1;
+    /// A task that was away may find a deadline past that its peer has kept: before the machine, or the link, acts on
+    /// it, the stream is looked at once.
+    fn catch_up(&mut self, now: Instant, cx: &mut Context<'_>) -> io::Result<()> {
+        let deadlines = [self.link.machine.deadline(), self.link.stall_deadline(now)];
+        if deadlines.into_iter().flatten().any(|at| now >= at) {
+            let _ = self.poll_write(cx)?;
+            let _ = self.poll_read(cx)?;
         }
-        let stream = Pin::new(&mut self.stream);
-        let n = match &slices[..count] {
-            [] => return Poll::Pending,
-            [one] => ready!(stream.poll_write(cx, one))?,
-            many => ready!(stream.poll_write_vectored(cx, many))?,
-        };
-        if n == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        self.link.outbox.advance(n);
-        Poll::Ready(Ok(()))
+        Ok(())
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let inbox = &mut self.link.inbox;
-        if !inbox.wants() {
-            return Poll::Pending;
-        }
-        let stream = Pin::new(&mut self.stream);
-        if inbox.allocated() == 0 {
-            // Idle so far: the first bytes come by way of the stack, and only then is memory taken.
-            let mut scratch = [MaybeUninit::uninit(); 2048];
-            let most = scratch.len().min(inbox.capacity());
-            let mut buffer = ReadBuf::uninit(&mut scratch[..most]);
-            ready!(stream.poll_read(cx, &mut buffer))?;
-            if buffer.filled().is_empty() {
-                inbox.finish();
-            }
-            inbox.push(buffer.filled());
-            return Poll::Ready(Ok(()));
-        }
-        let mut buffer = ReadBuf::new(inbox.spare());
-        match stream.poll_read(cx, &mut buffer)? {
-            Poll::Pending => {
-                inbox.rest();
-                return Poll::Pending;
-            }
-            Poll::Ready(()) => match buffer.filled().len() {
-                0 => inbox.finish(),
-                n => inbox.filled(n),
+    /// A stream that never completes this (TLS, to a peer that takes nothing) is given up like a stalled one.
+    fn poll_shutdown(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let until = *self.rest.give_up.get_or_insert(now + self.link.stall);
+        match Pin::new(&mut self.stream).poll_shutdown(cx) {
+            Poll::Pending if now < until => loop {
+                // A timer that was set for something else may fire early.
+                ready!(self.rest.timer.poll(Some(until), now, cx));
+                if crate::clock::now() >= until {
+                    return Poll::Ready(Ok(()));
+                }
             },
+            Poll::Pending => Poll::Ready(Ok(())),
+            shut => shut,
         }
-        Poll::Ready(Ok(()))
     }
 }

@@ -43,6 +43,7 @@ mod session;
 mod stream;
 mod timer;
 mod traffic;
+mod transfer;
 
 pub use client::{OpenError, Opening};
 pub use clock::{entropy, now};

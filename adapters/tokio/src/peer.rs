@@ -54,9 +54,10 @@ impl From<Vec<u8>> for Message {
 
 /// One remote party: a WebSocket, an event stream or a polling session. The task that holds it drives it.
 ///
-/// The wire moves while the task waits in [`recv`](Self::recv) or [`send`](Self::send), and only then: pings are
-/// answered, keepalives sent and broadcasts delivered there. A handler that works for long should do so in
-/// another task. Both futures may be dropped at any time; no message is lost or cut.
+/// The wire moves while the task waits in [`recv`](Self::recv), and only then: pings are answered, keepalives and
+/// broadcasts sent there, and only there it shows that the peer is gone. [`send`](Self::send) sends: its message, and
+/// behind it what was broadcast meanwhile. A handler that works for long should do so in another task; one that mostly
+/// sends waits in `recv` besides (`tokio::select!`). Both futures may be dropped at any time; no message is lost or cut.
 ///
 /// Dropping a peer closes its connection without a goodbye; [`end`](Self::end) says one.
 #[derive(Debug)]
@@ -135,7 +136,9 @@ impl Peer {
     /// takes nothing.
     ///
     /// # Errors
-    /// [`SendError`]: the message was not queued; [`SendError::NotOpen`] when the connection broke or stalled.
+    /// [`SendError`]: the message was not queued; [`SendError::NotOpen`] when the connection broke or stalled, when the
+    /// peer has left, and when it was dismissed, as by [`Handle::shut_down`](crate::Handle::shut_down).
+    /// [`SendError::Full`] means that it is larger than [`Config::outbox`](crate::Config::outbox) allows.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
         poll_fn(|cx| self.poll_queue(cx, |peer| peer.try_send(&message))).await
@@ -230,8 +233,13 @@ impl Peer {
             true
         });
         if let (Some(after), false) = (dismissed, self.dismissed) {
+            match link.machine.dismiss(after, &mut link.outbox) {
+                // A goodbye waits for room, as a message does.
+                Err(SendError::Full(_)) if !link.outbox.is_empty() => return true,
+                Err(SendError::Full(_)) => link.machine.close("", &mut link.outbox),
+                _ => {}
+            }
             self.dismissed = true;
-            link.machine.dismiss(after, &mut link.outbox);
         }
         left
     }
@@ -254,6 +262,8 @@ impl Peer {
                     }
                 }
                 queued => {
+                    // Broadcasts, and a dismissal, do not wait for a handler that only sends to come to `recv`.
+                    self.empty_mailbox(cx);
                     // What the socket does not take now leaves later; a failure is told by `recv`.
                     let _ = self.connection.poll_write(cx);
                     return Poll::Ready(queued);
@@ -303,15 +313,7 @@ impl Sink<Message> for Peer {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let connection = &mut self.get_mut().connection;
-        while !connection.link.outbox.is_empty() {
-            match connection.poll_drain(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(SendError::NotOpen)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Ready(Ok(()))
+        self.get_mut().connection.poll_flush(cx).map_err(|_| SendError::NotOpen)
     }
 
     /// Says goodbye and waits for the end; messages that still come are dropped.

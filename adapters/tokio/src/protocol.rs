@@ -111,18 +111,21 @@ impl Protocol {
     }
 
     /// The goodbye with a hint when to come back, as each protocol can say it.
-    pub(crate) fn dismiss(&mut self, after: Duration, outbox: &mut Outbox<'_>) {
+    ///
+    /// # Errors
+    /// [`SendError::Full`]: nothing was said, it goes on.
+    pub(crate) fn dismiss(&mut self, after: Duration, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
         let reason = format!("come back in {} ms", after.as_millis());
         // "Service restart": clients take it for a reason to connect again.
         const SERVICE_RESTART: u16 = 1012;
-        let _ = match self {
+        match self {
             Self::WebSocket(machine) => machine.send_close(SERVICE_RESTART, &reason, outbox),
             Self::Polling(machine) => machine.send_close(SERVICE_RESTART, &reason, outbox),
             Self::Events(feed) => {
-                let said = feed.retry(after, outbox);
+                feed.retry(after, outbox)?;
                 feed.close("", outbox);
-                said
+                Ok(())
             }
-        };
+        }
     }
 }

@@ -113,9 +113,11 @@ impl OnRequest {
     }
 }
 
+type Asking = dyn Fn(Carrier, &Request) -> Result<(), Response> + Send + Sync;
+
 /// Looks at whoever wants to become a peer.
 #[derive(Clone)]
-pub(crate) struct Gate(Arc<dyn Fn(Carrier, &Request) -> Result<(), Response> + Send + Sync>);
+pub(crate) struct Gate(Arc<Asking>);
 
 impl Gate {
     pub(crate) fn new(

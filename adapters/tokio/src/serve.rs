@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use stillwire::{
-    http::{self, Event, Exchange, RequestHead, RequestView},
+    http::{self, Event, Exchange, Framing, RequestHead, RequestView},
     polling::{self, Answer, Refused},
     sse, ws,
 };
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::{
     Carrier, Connection, Error, Handle, Request, Response,
     protocol::Protocol,
-    server::{Inner, stopped},
+    server::{Inner, Stage, reached},
     session::{Session, SessionStream},
     stream::Stream,
     traffic::Metered,
@@ -44,7 +44,9 @@ pub(crate) async fn connection(
     let mut http = Connection::new(Metered::new(socket, guard), exchange, config.inbox, config.outbox);
     http.link.stall = config.stall;
     let offered: Vec<&str> = config.subprotocols.iter().map(String::as_str).collect();
-    let (mut stop, mut told) = (inner.stop.subscribe(), false);
+    let (mut stage, mut told) = (inner.stage.subscribe(), false);
+    // Who comes while the server is leaving may ask once more, for a goodbye that is polled for.
+    let last = if inner.is_closing() { Stage::Gone } else { Stage::Leaving };
     loop {
         http.stream.charge(None);
         let (request, route) = tokio::select! {
@@ -58,7 +60,7 @@ pub(crate) async fn connection(
                 }
                 Some(_) => continue,
             },
-            () = stopped(&mut stop), if !told => {
+            () = reached(&mut stage, last), if !told => {
                 told = true;
                 http.link.machine.close_after();
                 continue;
@@ -70,6 +72,9 @@ pub(crate) async fn connection(
             Route::Poll(asked) => poll(&inner, &mut http, request, asked).await?,
             Route::Application => {
                 http.link.machine.collect(config.max_body);
+                if config.require_length && matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
+                    http.link.machine.require_length();
+                }
                 let Some(body) = body(&mut http).await? else { return Ok(()) };
                 let response =
                     config.on_request.answer(Request { body, ..request }, Handle(inner.clone())).await;
@@ -79,11 +84,11 @@ pub(crate) async fn connection(
                     meter.message();
                     http.stream.charge(Some(meter));
                 }
-                respond(&inner, &mut http, &response)?;
+                respond(&inner, &mut http, &response).await?;
             }
             Route::Refuse(response) => {
                 http.link.machine.close_after();
-                respond(&inner, &mut http, &response)?;
+                respond(&inner, &mut http, &response).await?;
             }
         }
         http.flush().await?;
@@ -91,11 +96,17 @@ pub(crate) async fn connection(
 }
 
 fn route<'a>(inner: &Inner, head: &RequestHead<'_>, request: &Request, offered: &[&'a str]) -> Route<'a> {
-    if inner.is_closing() {
-        return unavailable();
-    }
     let config = &inner.config;
     let path = RequestView::path(head);
+    let below = path.strip_prefix(config.polling_base.as_str()).filter(|below| below.starts_with('/'));
+    let polled = below.filter(|_| head.method() != "OPTIONS").map(|below| {
+        let query = head.target().split_once('?').map(|(_, query)| query);
+        polling::Request::parse(head.method(), below, query)
+    });
+    let is_known = polled.is_some_and(|polled| polled.is_ok_and(|asked| asked.sid().is_some()));
+    if inner.is_closing() && !is_known {
+        return unavailable();
+    }
     if head.has_token("upgrade", "websocket") {
         return match (config.gate.ask(Carrier::WebSocket, request), ws::Accept::new(head, offered)) {
             (_, Err(error)) => Route::Refuse(refusal(error)),
@@ -111,19 +122,15 @@ fn route<'a>(inner: &Inner, head: &RequestHead<'_>, request: &Request, offered: 
             Err(response) => Route::Refuse(response),
         };
     }
-    let below = path.strip_prefix(config.polling_base.as_str()).filter(|below| below.starts_with('/'));
-    if let (Some(below), false) = (below, head.method() == "OPTIONS") {
-        let query = head.target().split_once('?').map(|(_, query)| query);
-        return match polling::Request::parse(head.method(), below, query) {
-            Err(refused) => Route::Refuse(from_answer(&refused.answer())),
-            Ok(polling::Request::Open) => match config.gate.ask(Carrier::Polling, request) {
-                Ok(()) => Route::Poll(polling::Request::Open),
-                Err(response) => Route::Refuse(response),
-            },
-            Ok(asked) => Route::Poll(asked),
-        };
+    match polled {
+        None => Route::Application,
+        Some(Err(refused)) => Route::Refuse(from_answer(&refused.answer())),
+        Some(Ok(polling::Request::Open)) => match config.gate.ask(Carrier::Polling, request) {
+            Ok(()) => Route::Poll(polling::Request::Open),
+            Err(response) => Route::Refuse(response),
+        },
+        Some(Ok(asked)) => Route::Poll(asked),
     }
-    Route::Application
 }
 
 /// Too many, or going away.
@@ -146,18 +153,40 @@ fn headers<'a>(inner: &'a Inner, more: &'a [(String, String)]) -> Vec<(&'a str, 
     inner.config.headers.iter().chain(more).map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
-/// An answer of the application that cannot be sent is its mistake: 500 goes out in its place.
-fn respond(inner: &Inner, http: &mut Http, response: &Response) -> Ended {
-    let (exchange, outbox) = (&mut http.link.machine, &mut http.link.outbox);
+/// Writes an answer; the caller flushes. One of the application's that cannot be sent is its mistake: 500 goes out in
+/// its place, and the result is false.
+async fn respond(inner: &Inner, http: &mut Http, response: &Response) -> Result<bool, Error<http::Error>> {
     let headers = headers(inner, &response.headers);
-    match exchange.respond(response.status, &headers, &response.body, outbox) {
-        Err(http::SendError::NotYourTurn) | Ok(()) => Ok(()),
-        Err(_) => {
-            exchange.close_after();
-            let _ = exchange.respond(500, &[], b"", outbox);
-            Ok(())
-        }
+    let (exchange, outbox) = (&mut http.link.machine, &mut http.link.outbox);
+    if inner.is_closing() {
+        exchange.close_after();
     }
+    let sent = match exchange.respond(response.status, &headers, &response.body, outbox) {
+        Err(http::SendError::Full(_)) => exchange.begin(response.status, &headers, Framing::Chunks, outbox),
+        sent => return sent.map(|()| true).or_else(|error| Ok(mistake(http, error))),
+    };
+    if let Err(error) = sent {
+        return Ok(mistake(http, error));
+    }
+    // More than the outbox holds leaves in pieces.
+    let gone = |_| Error::Io(std::io::ErrorKind::BrokenPipe.into());
+    for piece in response.body.chunks(http.link.headroom.clamp(1, PIECE)) {
+        http.flush().await?;
+        http.link.machine.chunk(&[piece], &mut http.link.outbox).map_err(gone)?;
+    }
+    http.flush().await?;
+    http.link.machine.end(&mut http.link.outbox).map_err(gone)?;
+    Ok(true)
+}
+
+const PIECE: usize = 64 << 10;
+
+fn mistake(http: &mut Http, error: http::SendError) -> bool {
+    if error != http::SendError::NotYourTurn {
+        http.link.machine.close_after();
+        let _ = http.link.machine.respond(500, &[], b"", &mut http.link.outbox);
+    }
+    false
 }
 
 /// The whole body. `None`: the peer is gone.
@@ -179,7 +208,7 @@ async fn upgrade(inner: &Arc<Inner>, mut http: Http, request: Request, accept: w
     meter.request();
     http.stream.charge(Some(meter));
     if accept.write(&headers(inner, &[]), &mut http.link.outbox).is_err() {
-        respond(inner, &mut http, &Response::new(500))?;
+        respond(inner, &mut http, &Response::new(500)).await?;
         return Ok(http.flush().await?);
     }
     // The opening leaves before the peer is handed over: it may have to wait for somebody to accept it.
@@ -196,11 +225,11 @@ async fn events(inner: &Arc<Inner>, mut http: Http, request: Request) -> Ended {
     http.stream.charge(Some(meter));
     let begun = sse::Feed::begin(&mut http.link.machine, &headers(inner, &[]), &mut http.link.outbox);
     if begun.is_err() {
-        respond(inner, &mut http, &Response::new(500))?;
+        respond(inner, &mut http, &Response::new(500)).await?;
         return Ok(http.flush().await?);
     }
     http.flush().await?;
-    let config = inner.config.events.clone();
+    let config = inner.config.events;
     let feed = |exchange| Protocol::Events(sse::Feed::over(exchange, config));
     let connection = http.map_stream(Stream::Socket).switch(feed);
     let _ = inner.incoming.send(inner.peer(connection, request, None)).await;
@@ -215,10 +244,10 @@ async fn poll(inner: &Arc<Inner>, http: &mut Http, request: Request, asked: poll
         None => None,
         Some(sid) => match inner.session(sid) {
             Some(session) => Some(session),
-            None => return respond(inner, http, &from_answer(&Refused::NotFound.answer())),
+            None => return answer(inner, http, &Refused::NotFound.answer()).await,
         },
     };
-    let answer = match (asked, known) {
+    let answered = match (asked, known) {
         (polling::Request::Receive { after, .. }, Some(session)) => {
             return receive(inner, http, &session, after).await;
         }
@@ -232,7 +261,11 @@ async fn poll(inner: &Arc<Inner>, http: &mut Http, request: Request, asked: poll
         }
         _ => return open(inner, http, request).await,
     };
-    respond(inner, http, &from_answer(&answer))
+    answer(inner, http, &answered).await
+}
+
+async fn answer(inner: &Inner, http: &mut Http, answer: &Answer) -> Ended {
+    respond(inner, http, &from_answer(answer)).await.map(drop)
 }
 
 /// A new session, and a peer that owns it.
@@ -244,15 +277,16 @@ async fn open(inner: &Arc<Inner>, http: &mut Http, request: Request) -> Ended {
         opened = Some((session.opened(), session.connection()));
         Session::new(session)
     });
-    let (Some((sid, session)), Some((answer, machine))) = (named, opened) else {
-        return respond(inner, http, &Response::new(503).header("retry-after", "2"));
+    let (Some((sid, session)), Some((opened, machine))) = (named, opened) else {
+        return respond(inner, http, &Response::new(503).header("retry-after", "2")).await.map(drop);
     };
     let stream = Stream::Session(SessionStream::new(session));
     let connection = Connection::new(stream, Protocol::Polling(machine), config.inbox, config.outbox);
     let peer = inner.peer(connection, request, Some(sid));
-    respond(inner, http, &from_answer(&answer))?;
-    http.flush().await?;
-    let _ = inner.incoming.send(peer).await;
+    if respond(inner, http, &from_answer(&opened)).await? {
+        http.flush().await?;
+        let _ = inner.incoming.send(peer).await;
+    }
     Ok(())
 }
 
@@ -260,7 +294,7 @@ async fn open(inner: &Arc<Inner>, http: &mut Http, request: Request) -> Ended {
 async fn receive(inner: &Inner, http: &mut Http, session: &Arc<Session>, after: u64) -> Ended {
     let mut seat = match session.sit(after) {
         Ok(seat) => seat,
-        Err(refused) => return respond(inner, http, &from_answer(&refused.answer())),
+        Err(refused) => return answer(inner, http, &refused.answer()).await,
     };
     let served = loop {
         tokio::select! {
@@ -279,7 +313,7 @@ async fn receive(inner: &Inner, http: &mut Http, session: &Arc<Session>, after: 
         }
         Err(answer) => from_answer(&answer),
     };
-    respond(inner, http, &response)?;
+    respond(inner, http, &response).await?;
     // "Done" is said when the bytes have left, not when they were queued.
     http.flush().await?;
     seat.done();

@@ -52,6 +52,8 @@ use crate::{
 ///     .await;
 /// # Ok(()) }
 /// ```
+///
+/// Dropping it lets go of the peers that nobody has accepted; the port stays open until [`Handle::shut_down`].
 #[derive(Debug)]
 pub struct Server {
     incoming: mpsc::Receiver<Peer>,
@@ -73,7 +75,7 @@ pub(crate) struct Inner {
     pub(crate) incoming: mpsc::Sender<Peer>,
     closing: AtomicBool,
     count: watch::Sender<usize>,
-    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) stage: watch::Sender<Stage>,
     meters: [Arc<Meter>; 3],
 }
 
@@ -92,7 +94,9 @@ impl Inner {
     }
 
     pub(crate) fn session(&self, sid: Sid) -> Option<Arc<Session>> {
-        lock(&self.sessions).get(&sid).filter(|session| !session.is_over()).cloned()
+        // One lock after the other: a session's is held while a body is read.
+        let session = lock(&self.sessions).get(&sid).cloned();
+        session.filter(|session| !session.is_over())
     }
 
     /// A session under a new name, unless there are too many.
@@ -140,9 +144,28 @@ impl Inner {
     }
 }
 
-/// Ends when the server is told to stop.
-pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stopped| *stopped).await;
+/// How far a server has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Stage {
+    Open,
+    /// Peers are told to go. Who polls may have to come again to hear it, so the port is open.
+    Leaving,
+    /// The port is closed.
+    Gone,
+}
+
+/// Ends when the server has come so far.
+pub(crate) async fn reached(stage: &mut watch::Receiver<Stage>, what: Stage) {
+    let _ = stage.wait_for(|stage| *stage >= what).await;
+}
+
+/// A shutdown that is waited for; the port closes with it, also when nobody waits any more.
+struct Leaving<'a>(&'a watch::Sender<Stage>);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(Stage::Gone);
+    }
 }
 
 impl Server {
@@ -163,20 +186,25 @@ impl Server {
             incoming: sender,
             closing: AtomicBool::new(false),
             count: watch::Sender::new(0),
-            stop: watch::Sender::new(false),
+            stage: watch::Sender::new(Stage::Open),
             meters: Default::default(),
         });
         tokio::spawn(listen(listener, inner.clone()));
         (Self { incoming, inner: inner.clone() }, Handle(inner))
     }
 
-    /// The next peer, whatever it speaks. `None` after [`Handle::shut_down`] has begun.
+    /// The next peer, whatever it speaks. `None` after [`Handle::shut_down`] has begun, behind those that wait already.
+    /// The future may be dropped at any time.
     pub async fn accept(&mut self) -> Option<Peer> {
-        let mut stop = self.inner.stop.subscribe();
+        let mut stage = self.inner.stage.subscribe();
         tokio::select! {
             biased;
             peer = self.incoming.recv() => peer,
-            () = stopped(&mut stop) => self.incoming.try_recv().ok(),
+            () = reached(&mut stage, Stage::Leaving) => {
+                // Whoever finds no place in the backlog any more is dropped, or the end would wait for it.
+                self.incoming.close();
+                self.incoming.recv().await
+            }
         }
     }
 
@@ -199,6 +227,9 @@ impl Server {
 impl Handle {
     /// To every member of a room but `except`, in the same order for all; never waits. Encoded once for all who
     /// speak the same. Returns the number of mailboxes that took it.
+    ///
+    /// A peer that cannot be sent it at all is left out without a word: binary over an event stream, more than
+    /// `polling.max_bytes`, more than its [`Config::outbox`](crate::Config::outbox).
     pub fn broadcast(&self, room: &str, message: impl Into<Shared>, except: Option<u64>) -> usize {
         let message = message.into();
         let post_all = |room: &hub::Room<Arc<Post>>| {
@@ -238,12 +269,15 @@ impl Handle {
         self.0.meter(carrier).read()
     }
 
-    /// An orderly end. No connection is accepted any more and every request is answered 503; each peer is told to
-    /// go, and to come back after its share of `spread`, so that they do not all come at once. Returns when all
-    /// are gone, or after `within`: the number of those still there.
+    /// An orderly end. Each peer is told to go, and to come back after its share of `spread`, so that they do not all
+    /// come at once; connections without a request are closed, requests are answered 503, but for those of polling
+    /// sessions: their clients fetch the goodbye, and the handlers end when it was acknowledged. Returns when all
+    /// peers are gone, or after `within`: the number of those still there. Then nobody listens any more, and the same
+    /// goes for a future that is dropped.
     pub async fn shut_down(&self, within: Duration, spread: Duration) -> usize {
         self.0.closing.store(true, Ordering::Release);
-        self.0.stop.send_replace(true);
+        self.0.stage.send_modify(|stage| *stage = (*stage).max(Stage::Leaving));
+        let _leaving = Leaving(&self.0.stage);
         let posts: Vec<_> = lock(&self.0.peers).values().cloned().collect();
         for (n, post) in posts.iter().enumerate() {
             post.dismiss(hub::spread(n, posts.len(), spread));
@@ -255,11 +289,11 @@ impl Handle {
 }
 
 async fn listen(listener: TcpListener, inner: Arc<Inner>) {
-    let mut stop = inner.stop.subscribe();
+    let mut stage = inner.stage.subscribe();
     let connections = Arc::new(());
     loop {
         let accepted = tokio::select! {
-            () = stopped(&mut stop) => return,
+            () = reached(&mut stage, Stage::Gone) => return,
             accepted = listener.accept() => accepted,
         };
         let Ok((socket, address)) = accepted else {

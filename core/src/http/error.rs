@@ -9,7 +9,8 @@ use crate::Full;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The head is malformed: the first line, a header's name, a control character (RFC 9112, 3 and 5).
+    /// The head is malformed: the first line, a header's name, the target's form, a control character (RFC 9112,
+    /// 3 and 5).
     #[error("the head is malformed")]
     Head,
     /// A line does not end with CR LF, or a CR stands alone (RFC 9112, 2.2, strictly).
@@ -21,6 +22,9 @@ pub enum Error {
     /// `Host` is missing, repeated or malformed (RFC 9112, 3.2).
     #[error("the Host header is missing, repeated or malformed")]
     Host,
+    /// CONNECT asks for a tunnel, and there is none here (RFC 9110, 9.3.6).
+    #[error("tunnels are not supported")]
+    Tunnel,
     /// Not HTTP/1.0 or HTTP/1.1.
     #[error("the HTTP version is not supported")]
     Version,
@@ -45,6 +49,10 @@ pub enum Error {
     /// `Content-Length` is no plain decimal number, or it came more than once (RFC 9112, 6.3).
     #[error("the Content-Length is malformed or repeated")]
     Length,
+    /// A request that was to have a body declares neither a length nor chunks
+    /// ([`Exchange::require_length`](super::Exchange::require_length); RFC 9110, 15.5.12).
+    #[error("the length of the body is not declared")]
+    LengthRequired,
     /// `Transfer-Encoding` together with `Content-Length`, or in HTTP/1.0: the body's end is ambiguous
     /// (RFC 9112, 6.1).
     #[error("the framing of the body is ambiguous")]
@@ -85,11 +93,12 @@ impl Error {
     pub const fn http_status(self) -> u16 {
         match self {
             Self::TimedOut => 408,
+            Self::LengthRequired => 411,
             Self::TooLarge { .. } => 413,
             Self::UriTooLong { .. } => 414,
             Self::Expectation => 417,
             Self::HeadTooLarge { .. } | Self::TooManyHeaders { .. } => 431,
-            Self::Coding => 501,
+            Self::Coding | Self::Tunnel => 501,
             Self::Version => 505,
             _ => 400,
         }

@@ -77,6 +77,9 @@ pub struct Exchange {
     minor: u8,
     is_head: bool,
     expects: bool,
+    declares: bool,
+    /// The application insists on a declared length, and there is none.
+    lacks_length: bool,
 }
 
 impl Exchange {
@@ -97,6 +100,8 @@ impl Exchange {
             minor: 1,
             is_head: false,
             expects: false,
+            declares: false,
+            lacks_length: false,
         }
     }
 
@@ -113,9 +118,15 @@ impl Exchange {
     /// length is declared. A chunked body needs room for one line of its framing besides.
     ///
     /// A request with neither a length nor chunks has an empty body (RFC 9112, 6.3), whatever its method: `curl -X
-    /// POST` is such a one. Whoever needs a length answers 411.
+    /// POST` is such a one. Whoever wants it declared says [`require_length`](Self::require_length).
     pub fn collect(&mut self, limit: usize) {
         self.body.collect(limit);
+    }
+
+    /// Insists on a body whose end is declared; call it at [`Event::Head`]. A request with neither a length nor
+    /// chunks is then [`Error::LengthRequired`] (411).
+    pub fn require_length(&mut self) {
+        self.lacks_length = self.shown == Shown::Head && !self.declares;
     }
 
     /// The whole answer. `content-length` and `connection` are written for you (`connection: upgrade` if there is
@@ -279,6 +290,7 @@ impl Exchange {
         self.window.hold(length, inbox);
         self.keep &= request.keep;
         (self.minor, self.is_head, self.expects) = (request.minor, request.is_head, request.expects);
+        self.declares = request.declares;
         self.body = Body::new(request.length);
         self.wait.begin_body(self.limits.body_within);
         (self.request, self.response) = (Request::Body, Response::Owed);
@@ -294,6 +306,9 @@ impl Exchange {
         let is_answered = self.response == Response::Done;
         if is_answered {
             self.window.release();
+        }
+        if core::mem::take(&mut self.lacks_length) && self.response == Response::Owed {
+            return Err(Error::LengthRequired);
         }
         if core::mem::take(&mut self.expects) && self.response == Response::Owed {
             // The application reads on, so it wants the body (RFC 9110, 10.1.1). It is said even if the body is

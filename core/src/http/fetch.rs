@@ -35,8 +35,30 @@ enum Shown {
 
 /// The client's side of one HTTP/1.1 connection: requests one after the other, each after the answer before.
 ///
-/// See the [module](super) for the states and an example. The server's end while the connection is idle is
-/// [`Progress::Closed`], no error.
+/// See the [module](super) for the states. The server's end while the connection is idle is [`Progress::Closed`],
+/// no error; bytes that come then are [`Error::Unsolicited`].
+///
+/// ```
+/// use stillwire::{Inbox, Instant, Machine, Outbox, http};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (mut from_peer, mut to_peer) = ([0; 1024], [0; 1024]);
+/// let (mut inbox, mut outbox) = (Inbox::new(&mut from_peer), Outbox::new(&mut to_peer));
+/// let mut client = http::Fetch::new(http::Config::default());
+/// client.request("POST", "/say", &[("host", "a.example")], &[b"he", b"llo"], &mut outbox)?;
+/// assert_eq!(outbox.chunk(), b"POST /say HTTP/1.1\r\nhost: a.example\r\ncontent-length: 5\r\n\r\nhello");
+///
+/// inbox.push(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nth\r\n4\r\nanks\r\n0\r\n\r\n");
+/// while let Some(event) = client.next(Instant::EPOCH, &mut inbox, &mut outbox)? {
+///     match event {
+///         http::Answer::Head(head) if head.status() == 200 => client.collect(100),
+///         http::Answer::Body(body) => assert_eq!(body, b"thanks"),
+///         _ => {}
+///     }
+/// }
+/// assert!(client.is_idle());
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Fetch {
     limits: Limits,

@@ -103,6 +103,8 @@ pub(super) struct Request {
     pub(super) is_head: bool,
     /// The client waits for `100 Continue`.
     pub(super) expects: bool,
+    /// It has a length or chunks.
+    pub(super) declares: bool,
 }
 
 /// What the client's side must know of an answer.
@@ -125,7 +127,10 @@ pub(super) fn parse_request(bytes: &[u8]) -> Result<Request, Error> {
         _ => return Err(Error::Head),
     }
     let minor = request.version_minor();
-    if !is_target(request.target()) {
+    if request.method() == "CONNECT" {
+        return Err(Error::Tunnel);
+    }
+    if !is_target(request.method(), request.target()) {
         return Err(Error::Head);
     }
     // RFC 9112, 3.2: one Host in HTTP/1.1; never more than one, never a malformed one.
@@ -135,7 +140,9 @@ pub(super) fn parse_request(bytes: &[u8]) -> Result<Request, Error> {
         (Some(host), None) if is_host(host) => {}
         _ => return Err(Error::Host),
     }
-    let length = read_length(request.headers, minor)?.unwrap_or(Length::Exactly(0));
+    let declared = read_length(request.headers, minor)?;
+    let declares = declared.is_some();
+    let length = declared.unwrap_or(Length::Exactly(0));
     let mut expects = false;
     // RFC 9110, 10.1.1: an expectation in HTTP/1.0 is ignored.
     for value in request.values("expect").filter(|_| minor > 0) {
@@ -145,7 +152,7 @@ pub(super) fn parse_request(bytes: &[u8]) -> Result<Request, Error> {
         expects = length != Length::Exactly(0);
     }
     let keep = is_kept(minor, |token| request.has_token("connection", token));
-    Ok(Request { length, minor, keep, is_head: request.method() == "HEAD", expects })
+    Ok(Request { length, minor, keep, is_head: request.method() == "HEAD", expects, declares })
 }
 
 /// Reads a complete head that [`Search`] has found. `to_head`: it answers a HEAD request.
@@ -207,9 +214,17 @@ fn decimal(text: &[u8]) -> Option<u64> {
     core::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Visible ASCII without a fragment (RFC 9112, 3.2).
-pub(super) fn is_target(target: &str) -> bool {
-    !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+/// Visible ASCII without a fragment, in one of the forms of RFC 9112, 3.2; authority form is for CONNECT alone.
+pub(super) fn is_target(method: &str, target: &str) -> bool {
+    let has_form = match target.split_once("://") {
+        _ if target.starts_with('/') => true,
+        Some((scheme, rest)) => {
+            let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !scheme.is_empty();
+            is_scheme && !rest.is_empty()
+        }
+        None => target == "*" && method == "OPTIONS",
+    };
+    has_form && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
 /// Good enough to tell a host and port from an attack; empty is allowed (RFC 9110, 7.2).
@@ -266,14 +281,15 @@ mod tests {
         for host in ["a b", "a/b", "b@a", "a,b", "a?b", "a#b", "a\\b", "\u{e4}", "a\t"] {
             assert!(!is_host(host.as_bytes()), "{host}");
         }
-        assert!(is_target("/") && is_target("*") && is_target("http://a/%20?x=[y]|{z}"));
-        assert!(
-            !is_target("")
-                && !is_target("/ ")
-                && !is_target("/#")
-                && !is_target("/\u{7f}")
-                && !is_target("/\u{e4}")
-        );
+        for target in ["/", "//", "/a:b@c", "http://a/%20?x=[y]|{z}", "/?u=http://a"] {
+            assert!(is_target("GET", target), "{target}");
+        }
+        for target in
+            ["", "*", "a", "a:443", "?x", "://a", "a/b://c", "http://", "/ ", "/#", "/\u{7f}", "/\u{e4}"]
+        {
+            assert!(!is_target("GET", target), "{target}");
+        }
+        assert!(is_target("OPTIONS", "*"));
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub trait RequestView {
     /// The method, in the case it came in: methods are case-sensitive (RFC 9110, 9.1).
     fn method(&self) -> &str;
 
-    /// The request target as it stands in the request line (RFC 9112, 3.2).
+    /// The request target as it stands in the request line (RFC 9112, 3.2): `/path?query` from browsers, `*` with
+    /// OPTIONS, and from proxies also `http://host/path`, whose host then counts instead of the header's.
     fn target(&self) -> &str;
 
     /// Every value of a header, in order, without the white space around it. Names are compared without regard

@@ -1,6 +1,7 @@
 //! Strings unescaped and escaped, and whole numbers.
 
 use super::Invalid;
+use crate::decimal;
 
 /// What to do with an escaped half of a surrogate pair without its other half, which no UTF-8 can say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,9 +20,8 @@ pub enum Lone {
 pub fn unescape(bytes: &mut [u8], lone: Lone) -> Result<usize, Invalid> {
     let (mut from, mut to) = (0, 0);
     loop {
-        let rest = bytes.get(from..).unwrap_or_default();
-        let run = plain(rest);
-        if to < from {
+        let run = plain(bytes.get(from..).unwrap_or_default());
+        if to < from && run > 0 {
             bytes.copy_within(from..from + run, to);
         }
         (from, to) = (from + run, to + run);
@@ -52,6 +52,13 @@ pub fn unescape(bytes: &mut [u8], lone: Lone) -> Result<usize, Invalid> {
             }
             _ => return Err(invalid),
         };
+        if used == 2 {
+            if let Some(place) = bytes.get_mut(to) {
+                *place = character as u8;
+            }
+            (from, to) = (from + 2, to + 1);
+            continue;
+        }
         let mut utf8 = [0; 4];
         let utf8 = character.encode_utf8(&mut utf8).as_bytes();
         if let Some(place) = bytes.get_mut(to..to + utf8.len()) {
@@ -94,16 +101,8 @@ pub fn escape(text: &[u8], out: &mut [u8]) -> usize {
 }
 
 /// The decimal digits of a whole number in `buffer`.
-pub fn write_integer(mut number: u64, buffer: &mut [u8; 20]) -> &[u8] {
-    let mut start = buffer.len();
-    for (at, place) in buffer.iter_mut().enumerate().rev() {
-        *place = b'0' + (number % 10) as u8;
-        (start, number) = (at, number / 10);
-        if number == 0 {
-            break;
-        }
-    }
-    buffer.get(start..).unwrap_or_default()
+pub fn write_integer(number: u64, buffer: &mut [u8; 20]) -> &[u8] {
+    decimal::write(number, buffer)
 }
 
 /// A whole number written in decimal digits and nothing else, without leading zeros.
@@ -153,14 +152,18 @@ pub(super) fn hex4(bytes: &[u8]) -> Option<u32> {
 /// How many bytes come before the first quote, backslash or control character.
 pub(super) fn plain(bytes: &[u8]) -> usize {
     let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    // Text that is JSON itself has a quote every few bytes.
+    let (near, far) = bytes.split_at(bytes.len().min(16));
+    if let Some(at) = near.iter().position(special) {
+        return at;
+    }
     // Whole blocks without an early exit become vector instructions.
-    let mut at = 0;
-    let mut blocks = bytes.chunks_exact(32);
-    for block in &mut blocks {
+    let mut at = near.len();
+    for block in far.chunks_exact(32) {
         if block.iter().fold(false, |found, byte| found | special(byte)) {
             break;
         }
-        at += 32;
+        at += block.len();
     }
     let rest = bytes.get(at..).unwrap_or_default();
     at + rest.iter().position(special).unwrap_or(rest.len())

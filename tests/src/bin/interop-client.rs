@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use stillwire::ws;
-use stillwire_tokio::{Connection, Opening};
+use stillwire_tokio::{Connection, Error, Opening};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpStream,
@@ -26,28 +26,40 @@ struct Args {
 enum Command {
     /// Opens a WebSocket, prints what comes, sends what standard input says: lines as text,
     /// `\binary BASE64`, `\ping TEXT`, `\close CODE REASON`.
-    Ws {
+    Ws(Talk),
+    /// Opens a WebSocket and sends every message back until the server closes.
+    Echo {
         /// ws://HOST:PORT/TARGET
         url: String,
-        /// Subprotocols to offer, best first.
-        #[arg(long)]
-        protocol: Vec<String>,
-        /// How long the server may take to answer, in milliseconds.
-        #[arg(long)]
-        open_within: Option<u64>,
-        /// How long the server may take to close, in milliseconds.
-        #[arg(long)]
-        close_within: Option<u64>,
-        /// The largest message to take, in bytes.
-        #[arg(long, default_value_t = 16 << 20)]
-        max_message: usize,
     },
+}
+
+#[derive(clap::Args)]
+struct Talk {
+    /// ws://HOST:PORT/TARGET
+    url: String,
+    /// Subprotocols to offer, best first.
+    #[arg(long)]
+    protocol: Vec<String>,
+    /// How long the server may take to answer, in milliseconds.
+    #[arg(long)]
+    open_within: Option<u64>,
+    /// How long the server may take to close, in milliseconds.
+    #[arg(long)]
+    close_within: Option<u64>,
+    /// The largest message to take, in bytes.
+    #[arg(long, default_value_t = 16 << 20)]
+    max_message: usize,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     // Standard input may still be waited for, in a thread that cannot be stopped: leave without it.
-    let failed = match run(Args::parse().command).await {
+    let result = match Args::parse().command {
+        Command::Echo { url } => echo(&url).await,
+        Command::Ws(talk) => run(talk).await,
+    };
+    let failed = match result {
         Ok((code, reason)) => {
             eprintln!("closed {code} {reason}");
             code == 1006 // there was no closing handshake
@@ -62,8 +74,33 @@ async fn main() {
 
 type Failure = Box<dyn std::error::Error>;
 
+/// Sends everything back. The end is the server's; a server that breaks the protocol is told, and waited for.
+async fn echo(url: &str) -> Result<(u16, String), Failure> {
+    let (host, target) = split(url).ok_or("a URL looks like ws://HOST:PORT/TARGET")?;
+    let mut opening = Opening::new(host, &target);
+    opening.config.max_message = 16 << 20;
+    opening.config.max_fragments = 1 << 20;
+    // One message in, one message out: both boxes must hold the largest.
+    (opening.inbox, opening.outbox) = (17 << 20, 34 << 20);
+    let (mut connection, _) = opening.open(TcpStream::connect(host).await?).await?;
+    let mut end = Err("the connection ended without a word".into());
+    loop {
+        match connection.next().await {
+            Ok(None) => return end,
+            Ok(Some((event, reply))) => match event {
+                ws::Event::Text(text) => reply.machine.send_text(text, reply.outbox)?,
+                ws::Event::Binary(bytes) => reply.machine.send_binary(bytes, reply.outbox)?,
+                ws::Event::Closed { code, reason } => end = Ok((code, reason.as_str().to_owned())),
+                _ => {}
+            },
+            Err(error @ Error::Protocol(_)) => end = Err(error.into()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 async fn run(
-    Command::Ws { url, protocol, open_within, close_within, max_message }: Command,
+    Talk { url, protocol, open_within, close_within, max_message }: Talk,
 ) -> Result<(u16, String), Failure> {
     let (host, target) = split(&url).ok_or("a URL looks like ws://HOST:PORT/TARGET")?;
     let subprotocols: Vec<&str> = protocol.iter().map(String::as_str).collect();

@@ -155,6 +155,7 @@ fn start_sse(listener: TcpListener, mut config: Config) -> Handle {
         Arc::new(Live { log: Mutex::default(), count: AtomicU64::new(0), news: broadcast::Sender::new(LOG) });
     config.event_paths = ["/stream", "/once", "/live"].map(str::to_owned).to_vec();
     config.headers = vec![("access-control-allow-origin".to_owned(), "*".to_owned())];
+    config.require_length = true;
     let to_publish = live.clone();
     let config = config
         .gate(|_, request| match (RequestView::path(request), Feed::last_event_id(request)) {

@@ -9,7 +9,7 @@ use stillwire::{
 use crate::{Covered, Options, Seen, Subject, transcript::spelled};
 
 /// The server's side. Commands: `respond STATUS [name:value …] [-- body]`, `begin STATUS chunks|until-close
-/// [name:value …]`, `chunk text`, `end`, `collect N`, `close_after`, `is_your_turn`. Bytes: `get /target`.
+/// [name:value …]`, `chunk text`, `end`, `collect N`, `close_after`, `require_length`, `is_your_turn`. Bytes: `get /target`.
 #[derive(Debug)]
 pub struct OfExchange;
 
@@ -110,6 +110,10 @@ impl Subject for OfExchange {
             }
             "close_after" => {
                 machine.close_after();
+                Ok(())
+            }
+            "require_length" => {
+                machine.require_length();
                 Ok(())
             }
             "is_your_turn" => holds(machine.is_your_turn()),
