@@ -187,6 +187,33 @@ impl<'s> Outbox<'s> {
         Ok(())
     }
 
+    /// Writes the first `len` bytes of `head`, then `part`: all of it or nothing. A head of fixed size is copied with a
+    /// few instructions, where one of any length takes a call.
+    ///
+    /// # Errors
+    /// [`Full`] when there is less room.
+    #[inline]
+    pub(crate) fn put_framed<const N: usize>(
+        &mut self,
+        head: &[u8; N],
+        len: usize,
+        part: &[u8],
+    ) -> Result<(), Full> {
+        #[cfg(feature = "alloc")]
+        if let Storage::Owned(queue) = &mut self.storage {
+            let n = len.saturating_add(part.len());
+            if n > queue.limit.saturating_sub(queue.queued) {
+                return Err(Full { needed: n });
+            }
+            let start = queue.make_room(n);
+            queue.open.extend_from_slice(head);
+            queue.open.truncate(start + len);
+            queue.open.extend_from_slice(part);
+            return Ok(());
+        }
+        self.put(&[head.get(..len).unwrap_or_default(), part])
+    }
+
     /// Nothing more will be written: after the last byte, the driver shuts its write side down.
     pub fn finish(&mut self) {
         self.finished = true;

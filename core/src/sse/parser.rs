@@ -358,6 +358,12 @@ impl Parser {
         }
     }
 
+    /// The input has ended: a line or a block without its end is nothing.
+    pub(super) fn end(&mut self, inbox: &Inbox<'_>) {
+        self.draft = None;
+        (self.raw, self.partial, self.searched) = (inbox.unread().len(), 0, 0);
+    }
+
     /// All was parsed: closes the gaps, so that the inbox holds the ID, the block and the beginning of a character or of
     /// a short line, which moves once at most.
     pub(super) fn tidy(&mut self, inbox: &mut Inbox<'_>) {
