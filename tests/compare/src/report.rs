@@ -16,7 +16,7 @@ pub fn table(rows: &[Row]) -> String {
     for bench in groups(rows, |row| &row.bench) {
         let _ = writeln!(
             text,
-            "\n{:<42} {:>10} {:>10} {:>10} {:>10}",
+            "\n{:<55} {:>10} {:>10} {:>10} {:>10}",
             bench[0].bench, "ns, min", "median", "x peer", "x limit"
         );
         for case in groups(bench, |row| &row.case) {
@@ -26,7 +26,7 @@ pub fn table(rows: &[Row]) -> String {
                     |ratio: Option<f64>| ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
                 let _ = writeln!(
                     text,
-                    "  {:<18} {:<21} {:>10.1} {:>10.1} {:>10} {:>10}",
+                    "  {:<32} {:<20} {:>10.1} {:>10.1} {:>10} {:>10}",
                     case,
                     row.who,
                     row.min,

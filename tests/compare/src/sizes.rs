@@ -13,8 +13,14 @@ use crate::pipe::Pipe;
 
 /// The argument that makes a process hold connections.
 pub const HOLD: &str = "--hold";
-const KINDS: [&str; 5] =
-    ["stillwire", "stillwire, 1 KiB boxes", "tungstenite", "fastwebsockets", "tokio-websockets"];
+const KINDS: [&str; 6] = [
+    "stillwire",
+    "stillwire, 1 KiB boxes",
+    "tungstenite",
+    "tungstenite, 4 KiB buffer",
+    "fastwebsockets",
+    "tokio-websockets",
+];
 
 pub fn show(quick: bool) -> ExitCode {
     println!("sizes of the machines, without boxes{:>18}", "bytes");
