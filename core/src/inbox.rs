@@ -202,6 +202,49 @@ impl<'s> Inbox<'s> {
         }
     }
 
+    /// Reads go into `shared` from now on, the one buffer of many connections that a thread drives in turn:
+    /// [`settle`](Self::settle) gives it back before the next one's turn. So bytes are parsed where they arrived, and
+    /// only a message that is not complete yet is ever copied into memory of the inbox's own.
+    ///
+    /// Nothing happens while bytes are unread (they are in its own memory, and what follows joins them there), or over
+    /// a borrowed slice. A message that does not fit makes `shared` grow, up to the limit of the inbox.
+    ///
+    /// ```
+    /// use stillwire::Inbox;
+    ///
+    /// let mut shared = vec![0; 64 * 1024];
+    /// let mut inbox = Inbox::with_limit(4096);
+    /// inbox.lend(&mut shared);
+    /// inbox.spare()[..5].copy_from_slice(b"hello");
+    /// inbox.filled(5);
+    /// inbox.consume(4);
+    /// inbox.settle(&mut shared);
+    /// assert_eq!((inbox.unread(), inbox.allocated(), shared.len()), (&b"o"[..], 1, 64 * 1024));
+    /// ```
+    #[cfg(feature = "alloc")]
+    pub fn lend(&mut self, shared: &mut alloc::vec::Vec<u8>) {
+        self.rest();
+        if let (Storage::Owned { bytes, .. }, true) = (&mut self.storage, self.head == self.tail) {
+            core::mem::swap(bytes, shared);
+        }
+    }
+
+    /// Gives back what was [lent](Self::lend), if it was, and rests: what is unread moves into memory of the inbox's
+    /// own, just as much as it needs.
+    #[cfg(feature = "alloc")]
+    pub fn settle(&mut self, shared: &mut alloc::vec::Vec<u8>) {
+        // What was lent left an empty vector behind.
+        if shared.is_empty() {
+            let own = self.unread().to_vec();
+            self.count_moved(own.len());
+            if let Storage::Owned { bytes, .. } = &mut self.storage {
+                (self.head, self.tail) = (0, own.len());
+                *shared = core::mem::replace(bytes, own);
+            }
+        }
+        self.rest();
+    }
+
     /// The bytes of memory it holds now: the slice's length, or what a growing inbox has grown to.
     #[must_use]
     pub fn allocated(&self) -> usize {
@@ -352,5 +395,53 @@ impl Inbox<'static> {
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self::over(Storage::Owned { bytes: alloc::vec::Vec::new(), limit })
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    /// Two inboxes take turns with one buffer; whatever is read and used up, the bytes are the same in the same order,
+    /// and between the turns an inbox holds what is unread, or what its own reads grew it to, and nothing once it is empty.
+    #[test]
+    fn inboxes_take_turns_with_one_buffer() {
+        for (read, used) in [(1, 1), (7, 3), (64, 64), (40, 39), (100, 1), (256, 200)] {
+            let mut shared = alloc::vec![0; 128];
+            let mut inboxes = [Inbox::with_limit(1000), Inbox::with_limit(1000)];
+            let mut got = [Vec::new(), Vec::new()];
+            let mut put = [0_u8; 2];
+            for turn in 0..500_usize {
+                let (inbox, got, put) = (&mut inboxes[turn % 2], &mut got[turn % 2], &mut put[turn % 2]);
+                inbox.lend(&mut shared);
+                let spare = inbox.spare();
+                let n = read.min(spare.len());
+                spare[..n].iter_mut().for_each(|byte| (*byte, *put) = (*put, put.wrapping_add(1)));
+                inbox.filled(n);
+                let n = if turn % 9 < 2 { inbox.unread().len() } else { used.min(inbox.unread().len()) };
+                got.extend_from_slice(&inbox.unread()[..n]);
+                inbox.consume(n);
+                let before = inbox.unread().to_vec();
+                inbox.settle(&mut shared);
+                assert_eq!(inbox.unread(), before);
+                assert!(shared.len() >= 128, "the buffer came back");
+                assert!(!before.is_empty() || inbox.allocated() == 0);
+            }
+            for got in got {
+                assert!(got.len() > 200);
+                assert!(got.iter().enumerate().all(|(i, byte)| *byte == i as u8), "read {read}, used {used}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_borrowed_slice_is_never_swapped() {
+        let (mut storage, mut shared) = ([0; 8], alloc::vec![0; 16]);
+        let mut inbox = Inbox::new(&mut storage);
+        inbox.lend(&mut shared);
+        inbox.push(b"hello");
+        inbox.settle(&mut shared);
+        assert_eq!((inbox.unread(), inbox.allocated(), shared.len()), (&b"hello"[..], 8, 16));
     }
 }

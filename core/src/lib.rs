@@ -8,6 +8,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod decimal;
 mod entropy;
 mod inbox;
 mod link;

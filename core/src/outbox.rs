@@ -61,6 +61,8 @@ struct Queue {
     segments: VecDeque<Segment>,
     queued: usize,
     limit: usize,
+    /// How large the open buffer was when it was last given back: the next burst begins with that much.
+    burst: usize,
 }
 
 #[cfg(feature = "alloc")]
@@ -73,6 +75,9 @@ enum Segment {
 /// A drained outbox keeps this much memory at most.
 #[cfg(feature = "alloc")]
 const KEPT: usize = 512;
+/// A buffer begins with as many bytes as the last burst had, but with no more than this.
+#[cfg(feature = "alloc")]
+const MAX_BURST: usize = 32 * 1024;
 /// Sharing a smaller frame costs more than copying it.
 #[cfg(feature = "alloc")]
 const SHARE_FROM: usize = 512;
@@ -182,6 +187,33 @@ impl<'s> Outbox<'s> {
         Ok(())
     }
 
+    /// Writes the first `len` bytes of `head`, then `part`: all of it or nothing. A head of fixed size is copied with a
+    /// few instructions, where one of any length takes a call.
+    ///
+    /// # Errors
+    /// [`Full`] when there is less room.
+    #[inline]
+    pub(crate) fn put_framed<const N: usize>(
+        &mut self,
+        head: &[u8; N],
+        len: usize,
+        part: &[u8],
+    ) -> Result<(), Full> {
+        #[cfg(feature = "alloc")]
+        if let Storage::Owned(queue) = &mut self.storage {
+            let n = len.saturating_add(part.len());
+            if n > queue.limit.saturating_sub(queue.queued) {
+                return Err(Full { needed: n });
+            }
+            let start = queue.make_room(n);
+            queue.open.extend_from_slice(head);
+            queue.open.truncate(start + len);
+            queue.open.extend_from_slice(part);
+            return Ok(());
+        }
+        self.put(&[head.get(..len).unwrap_or_default(), part])
+    }
+
     /// Nothing more will be written: after the last byte, the driver shuts its write side down.
     pub fn finish(&mut self) {
         self.finished = true;
@@ -250,6 +282,18 @@ impl<'s> Outbox<'s> {
         self.sent
     }
 
+    /// Gives the memory of an empty growing outbox back, until something is written again: it keeps up to 512 bytes
+    /// otherwise. Nothing happens while bytes wait, or over a borrowed slice.
+    pub fn rest(&mut self) {
+        #[cfg(feature = "alloc")]
+        if let Storage::Owned(queue) = &mut self.storage
+            && queue.queued == 0
+        {
+            (queue.open, queue.segments) = (Vec::new(), VecDeque::new());
+            (queue.head, queue.sealed) = (0, 0);
+        }
+    }
+
     /// The bytes of memory it holds now, shared frames not counted.
     #[must_use]
     pub fn allocated(&self) -> usize {
@@ -267,7 +311,7 @@ impl Outbox<'static> {
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         let (open, segments) = (Vec::new(), VecDeque::new());
-        let queue = Queue { open, head: 0, sealed: 0, segments, queued: 0, limit };
+        let queue = Queue { open, head: 0, sealed: 0, segments, queued: 0, limit, burst: 0 };
         Self { storage: Storage::Owned(queue), sent: 0, finished: false }
     }
 }
@@ -311,6 +355,9 @@ impl Queue {
             self.sealed = self.sealed.saturating_sub(self.head);
             self.head = 0;
         }
+        if self.open.capacity() == 0 {
+            self.open.reserve(self.burst.max(n));
+        }
         self.queued += n;
         self.open.len()
     }
@@ -345,6 +392,7 @@ impl Queue {
         if self.queued == 0 {
             // An idle connection keeps no buffer.
             if self.open.capacity() > KEPT {
+                self.burst = self.open.len().min(MAX_BURST);
                 self.open = Vec::new();
             } else {
                 self.open.clear();
@@ -421,6 +469,8 @@ mod tests {
             }
             assert!(got == put, "step {step}");
             assert!(outbox.allocated() <= KEPT && outbox.chunk().is_empty());
+            outbox.rest();
+            assert_eq!(outbox.allocated(), 0);
             assert_eq!(outbox.sent(), put.len() as u64);
         }
     }

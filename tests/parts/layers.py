@@ -17,7 +17,7 @@ CORE = ROOT / "core" / "src"
 FLOORS = [
     ("base", ["time", "entropy", "inbox", "outbox"]),
     ("base", ["machine"]),
-    ("base", ["transport", "link", "text", "json"]),
+    ("base", ["transport", "link", "text", "decimal", "json"]),
     ("protocol", ["http"]),
     ("protocol", ["sse", "ws", "polling"]),
     ("protocol", ["engineio"]),

@@ -9,6 +9,8 @@ target_dir() {
 part_fmt() {
   run cargo fmt --all --check
   run cargo fmt --manifest-path tests/nostd/Cargo.toml --check
+  run cargo fmt --manifest-path fuzz/Cargo.toml --check
+  run cargo fmt --manifest-path tests/compare/Cargo.toml --all --check
 }
 
 part_layers() {

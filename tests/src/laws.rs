@@ -46,14 +46,39 @@ pub fn check<S: Subject>(cases: u32) {
         prop::collection::vec(prop_oneof![3 => Just(0), 3 => 1_u64..2000, 1 => 2000_u64..100_000], 1..24);
     let strategy = (input, cuts, waits, 0..S::INBOXES.len(), any::<bool>());
     let result = TestRunner::new(config).run(&strategy, |(input, cuts, waits, size, lent)| {
-        let capacity = S::INBOXES[size];
-        chunking::<S>(&input, &cuts, capacity, lent)?;
-        slow_reader::<S>(&input, &cuts, capacity)?;
-        time::<S>(&input, &cuts, &waits, capacity)
+        case::<S>(&input, &cuts, &waits, S::INBOXES[size], lent)
     });
     if let Err(error) = result {
         panic!("{}: {error}", S::NAME);
     }
+}
+
+/// Checks every law on one input: cut into pieces of `cuts` bytes (round and round), with `waits` milliseconds between
+/// them, over an inbox of `capacity` bytes that grows or is `lent`.
+///
+/// # Errors
+/// The law that it breaks. Some breaks are found by an assertion on the way, and panic.
+pub fn case<S: Subject>(
+    input: &[u8],
+    cuts: &[usize],
+    waits: &[u64],
+    capacity: usize,
+    lent: bool,
+) -> TestCaseResult {
+    chunking::<S>(input, cuts, capacity, lent)?;
+    slow_reader::<S>(input, cuts, capacity)?;
+    time::<S>(input, cuts, waits, capacity)
+}
+
+/// Checks the law of chunking on one input, cut in two at each of its first 100 bytes, and byte by byte.
+///
+/// # Errors
+/// As [`case`].
+pub fn splits<S: Subject>(input: &[u8], capacity: usize, lent: bool) -> TestCaseResult {
+    for at in 1..=input.len().min(100) {
+        chunking::<S>(input, &[at, usize::MAX], capacity, lent)?;
+    }
+    chunking::<S>(input, &[1], capacity, lent)
 }
 
 fn stage<'s, S: Subject>(inbox: Inbox<'s>) -> Stage<'s, S> {

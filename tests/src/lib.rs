@@ -3,11 +3,15 @@
 //! * [`subject`]: what the harness must know of a machine, and the list of all of them;
 //! * [`stage`]: a machine with its boxes, watched while bytes and time come in;
 //! * [`laws`]: the four laws, over every subject;
+//! * [`pair`]: two machines that talk, over a simulated clock and network;
+//! * [`fuzz`]: all of that for input that a fuzzer makes up;
 //! * [`transcript`]: files that tell what bytes, moments and commands lead to, replayed at every chunk size.
 //!
 //! A machine of the core that has no subject does not compile into this crate: `build.rs` finds them all.
 
+pub mod fuzz;
 pub mod laws;
+pub mod pair;
 pub mod stage;
 pub mod subject;
 pub mod subjects;

@@ -5,7 +5,7 @@ use super::{
     error::SendError,
     head::{has_no_body, is_target},
 };
-use crate::{Full, Outbox};
+use crate::{Full, Outbox, decimal};
 
 /// The headers of an answer that say how it ends, besides the caller's.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +27,8 @@ pub(super) fn response(
 ) -> Result<(), SendError> {
     let mut code = [0; 20];
     let mut length = [0; 20];
-    let code = decimal(u64::from(status), &mut code);
-    let length = ending.length.map(|n| decimal(n, &mut length));
+    let code = decimal::write(u64::from(status), &mut code);
+    let length = ending.length.map(|n| decimal::write(n, &mut length));
     // RFC 9110, 7.8: who sends Upgrade says so in Connection.
     let upgrade = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
     write(outbox, |put| {
@@ -64,7 +64,7 @@ pub(super) fn request(
     let size: usize = body.iter().map(|part| part.len()).sum();
     // RFC 9110, 8.6: a method that usually has a body says that it has none.
     let says_length = size > 0 || matches!(method, "POST" | "PUT" | "PATCH");
-    let length = decimal(size as u64, &mut digits);
+    let length = decimal::write(size as u64, &mut digits);
     write(outbox, |put| {
         put(&[method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
         put_headers(headers, put);
@@ -140,18 +140,6 @@ fn write(outbox: &mut Outbox<'_>, emit: impl Fn(&mut dyn FnMut(&[&[u8]]))) -> Re
     Ok(())
 }
 
-fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut at = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (n % 10) as u8;
-        (n, at) = (n / 10, at - 1);
-        if n == 0 {
-            break;
-        }
-    }
-    digits.get(at..).unwrap_or_default()
-}
-
 fn hex(mut n: usize, digits: &mut [u8; 16]) -> &[u8] {
     let mut at = digits.len();
     for digit in digits.iter_mut().rev() {
@@ -220,9 +208,6 @@ mod tests {
 
     #[test]
     fn numbers() {
-        for n in [0, 7, 10, 4096, u64::MAX] {
-            assert_eq!(decimal(n, &mut [0; 20]), std::format!("{n}").as_bytes());
-        }
         for n in [0, 9, 10, 255, 4096, usize::MAX] {
             assert_eq!(hex(n, &mut [0; 16]), std::format!("{n:x}").as_bytes());
         }

@@ -1,6 +1,7 @@
 //! Strings unescaped and escaped, and whole numbers.
 
 use super::Invalid;
+use crate::decimal;
 
 /// What to do with an escaped half of a surrogate pair without its other half, which no UTF-8 can say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,16 +101,8 @@ pub fn escape(text: &[u8], out: &mut [u8]) -> usize {
 }
 
 /// The decimal digits of a whole number in `buffer`.
-pub fn write_integer(mut number: u64, buffer: &mut [u8; 20]) -> &[u8] {
-    let mut start = buffer.len();
-    for (at, place) in buffer.iter_mut().enumerate().rev() {
-        *place = b'0' + (number % 10) as u8;
-        (start, number) = (at, number / 10);
-        if number == 0 {
-            break;
-        }
-    }
-    buffer.get(start..).unwrap_or_default()
+pub fn write_integer(number: u64, buffer: &mut [u8; 20]) -> &[u8] {
+    decimal::write(number, buffer)
 }
 
 /// A whole number written in decimal digits and nothing else, without leading zeros.

@@ -5,7 +5,7 @@ use core::time::Duration;
 use memchr::{memchr2, memchr3};
 
 use super::error::BlockError;
-use crate::{Outbox, SendError};
+use crate::{Outbox, SendError, decimal};
 
 /// The data of an event to send, one part behind the other; no separator is put between them.
 pub type Parts<'a> = &'a [&'a [u8]];
@@ -132,7 +132,11 @@ impl<'a> Block<'a> {
         }
         if let Some(retry) = self.retry {
             let millis = retry.as_nanos().div_ceil(1_000_000);
-            put(&[b"retry: ", decimal(u64::try_from(millis).unwrap_or(u64::MAX), &mut [0; 20]), b"\n"]);
+            put(&[
+                b"retry: ",
+                decimal::write(u64::try_from(millis).unwrap_or(u64::MAX), &mut [0; 20]),
+                b"\n",
+            ]);
         }
         if let Some(data) = self.data {
             lines(b"data: ", data, put);
@@ -162,18 +166,6 @@ fn lines(prefix: &[u8], parts: Parts<'_>, put: &mut impl FnMut(&[&[u8]])) {
         }
     }
     put(&[b"\n"]);
-}
-
-fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut at = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (n % 10) as u8;
-        (n, at) = (n / 10, at - 1);
-        if n == 0 {
-            break;
-        }
-    }
-    digits.get(at..).unwrap_or_default()
 }
 
 #[cfg(all(test, feature = "alloc"))]

@@ -30,6 +30,8 @@ pub(super) struct Parser {
     pub(super) raw: usize,
     /// How many of them are the beginning of a character, in which there is no line end.
     partial: usize,
+    /// How many of them are the beginning of a line, in which there is no line end.
+    searched: usize,
     /// The block, when a value of it was there.
     pub(super) draft: Option<Draft>,
     /// The number on a `retry` line.
@@ -40,14 +42,18 @@ pub(super) struct Parser {
 
 /// What became of a line.
 enum Seen {
-    /// Nothing: it is not all there, or it is an unusual one.
+    /// Nothing: it is an unusual one, or a long one and not all there.
     Nothing,
+    /// A short beginning: its end is waited for.
+    Begun,
     Line,
     Event,
 }
 
 /// Room that is never lent to a block: the beginning of the next character, once decoded, and some bytes to read.
 const MARGIN: usize = 16;
+/// So much of a line is waited with until its end comes; more is taken as it comes.
+const SHORT: usize = 1024;
 
 impl Parser {
     pub(super) fn new(config: Config) -> Self {
@@ -60,6 +66,7 @@ impl Parser {
             id_len: 0,
             raw: 0,
             partial: 0,
+            searched: 0,
             draft: None,
             number: None,
             retry: None,
@@ -102,6 +109,7 @@ impl Parser {
                         match self.whole_line(inbox) {
                             Seen::Event => return Ok(true),
                             Seen::Line => continue,
+                            Seen::Begun => return Ok(false),
                             Seen::Nothing => {}
                         }
                     }
@@ -128,7 +136,9 @@ impl Parser {
     /// where it lies. Whatever is special about a line is left to the slow path, which begins with it anew.
     #[inline]
     fn whole_line(&mut self, inbox: &mut Inbox<'_>) -> Seen {
-        let Some(end) = inbox.search(self.raw, line_end) else { return Seen::Nothing };
+        let Some(end) = inbox.search(self.raw + core::mem::take(&mut self.searched), line_end) else {
+            return self.begun(inbox);
+        };
         let rest = inbox.unread().get(self.raw..).unwrap_or_default();
         let (line, ends) = rest.split_at_checked(end - self.raw).unwrap_or_default();
         let (field, rest) = match line {
@@ -172,6 +182,23 @@ impl Parser {
             draft.close(field, inbox);
         }
         seen
+    }
+
+    /// The end of the line has not come. It is waited for where that can change no verdict, whatever the line will be:
+    /// no limit is near, even if each byte of it becomes three, and there is room for more.
+    fn begun(&mut self, inbox: &Inbox<'_>) -> Seen {
+        let unread = inbox.unread();
+        let line = unread.get(self.raw..).unwrap_or_default();
+        let used = self.draft.as_ref().map_or(0, Draft::len);
+        let mut room = self.max_event(inbox).saturating_sub(used);
+        if line.first() == Some(&b'i') {
+            room = room.min(self.max_id(inbox));
+        }
+        if line.len() > SHORT.min(room / 3) || unread.len() > inbox.capacity() / 4 {
+            return Seen::Nothing;
+        }
+        self.searched = line.len();
+        Seen::Begun
     }
 
     /// Uses up the line that ends at `end`.
@@ -331,11 +358,21 @@ impl Parser {
         }
     }
 
-    /// All was parsed: closes the gaps, so that the inbox holds the ID, the block and the beginning of a character. What
-    /// moves is less than four bytes, or has been paid for by the bytes of the gap.
+    /// The input has ended: a line or a block without its end is nothing.
+    pub(super) fn end(&mut self, inbox: &Inbox<'_>) {
+        self.draft = None;
+        (self.raw, self.partial, self.searched) = (inbox.unread().len(), 0, 0);
+    }
+
+    /// All was parsed: closes the gaps, so that the inbox holds the ID, the block and the beginning of a character or of
+    /// a short line, which moves once at most.
     pub(super) fn tidy(&mut self, inbox: &mut Inbox<'_>) {
         let end = self.draft.as_ref().map_or(self.id_len, Draft::end);
-        inbox.close_gap(end..self.raw);
+        if end == 0 {
+            inbox.consume(self.raw);
+        } else {
+            inbox.close_gap(end..self.raw);
+        }
         self.raw = end;
         let Some(draft) = &mut self.draft else { return };
         let gap = draft.start() - self.id_len;

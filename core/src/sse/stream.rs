@@ -141,7 +141,7 @@ impl Machine for Stream {
             Ok(false) => {
                 self.closed = inbox.is_finished();
                 if self.closed {
-                    self.parser.draft = None;
+                    self.parser.end(inbox);
                 }
                 self.parser.tidy(inbox);
                 self.keep(inbox);

@@ -161,7 +161,7 @@ impl Connection {
         let head = Header { fin, opcode, key, len: len as u64 }.emit();
         let Some(mut key) = key else {
             return match parts {
-                [part] => outbox.put(&[head.as_bytes(), part]),
+                [part] => outbox.put_framed(head.array(), size, part),
                 _ => {
                     outbox.put(&[head.as_bytes()])?;
                     outbox.put(parts)

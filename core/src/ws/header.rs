@@ -77,6 +77,12 @@ impl Head {
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.size).unwrap_or_default()
     }
+
+    /// The bytes, and zeros behind them.
+    #[inline]
+    pub(super) const fn array(&self) -> &[u8; Header::MAX] {
+        &self.bytes
+    }
 }
 
 impl Header {
@@ -147,19 +153,20 @@ impl Header {
         let mut bytes = [0; Self::MAX];
         let bit = if self.key.is_some() { 0x80 } else { 0 };
         let first = if self.fin { 0x80 } else { 0 } | self.opcode as u8;
-        let [k0, k1, k2, k3] = self.key.unwrap_or_default();
         let size = self.size();
+        let key = u64::from(u32::from_le_bytes(self.key.unwrap_or_default()));
         match self.len {
             0..=125 => {
-                let front = [first, bit | self.len as u8, k0, k1, k2, k3];
-                bytes.iter_mut().zip(front).for_each(|(to, byte)| *to = byte);
+                let front = u64::from(first) | u64::from(bit | self.len as u8) << 8 | key << 16;
+                bytes.iter_mut().zip(front.to_le_bytes()).for_each(|(to, byte)| *to = byte);
             }
             126..=0xffff => {
-                let [a, b] = (self.len as u16).to_be_bytes();
-                let front = [first, bit | 126, a, b, k0, k1, k2, k3];
-                bytes.iter_mut().zip(front).for_each(|(to, byte)| *to = byte);
+                let len = u64::from(u16::from_le_bytes((self.len as u16).to_be_bytes()));
+                let front = u64::from(first) | u64::from(bit | 126) << 8 | len << 16 | key << 32;
+                bytes.iter_mut().zip(front.to_le_bytes()).for_each(|(to, byte)| *to = byte);
             }
             _ => {
+                let [k0, k1, k2, k3] = self.key.unwrap_or_default();
                 let [a, b, c, d, e, f, g, h] = self.len.to_be_bytes();
                 bytes = [first, bit | 127, a, b, c, d, e, f, g, h, k0, k1, k2, k3];
             }

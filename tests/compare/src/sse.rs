@@ -1,0 +1,327 @@
+//! Server-Sent Events: reading a stream that comes in chunks, and writing one.
+//!
+//! The peers get each chunk as a slice that is theirs for the call, as an HTTP client hands it over. Ours is copied into
+//! its inbox first, and that is counted.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use http_body::Body as _;
+use sse_core::{SseDecoder, SseEvent};
+use stillwire::{Inbox, Instant, Machine, Outbox, sse};
+
+use crate::measure::{AnyContender, Case, Contender, Digest, Eat};
+use crate::pipe::{Kept, Pipe};
+
+/// So many events come before they come again.
+const EVENTS: usize = 4000;
+
+/// What a language model's server sends: 150 bytes an event, in `data` alone.
+fn token(i: usize) -> String {
+    format!(
+        "{{\"id\":\"cmpl-7f3a\",\"object\":\"completion.chunk\",\"created\":1767225600,\"model\":\"m-1\",\
+         \"choices\":[{{\"index\":0,\"delta\":{{\"content\":\" {i:05}\"}},\"stop\":null}}]}}"
+    )
+}
+
+/// What a feed of prices sends: an event type, an id, short data.
+fn price(i: usize) -> [String; 3] {
+    ["price".into(), format!("{i:06}"), format!("{{\"symbol\":\"ABCD\",\"bid\":{i}.25,\"ask\":{i}.50}}")]
+}
+
+pub fn cases() -> Vec<Case> {
+    let (mut tokens, mut prices) = (String::new(), String::new());
+    for i in 0..EVENTS {
+        let _ = write!(tokens, "data: {}\n\n", token(i));
+        let [event, id, data] = price(i);
+        let _ = write!(prices, "event: {event}\nid: {id}\ndata: {data}\n\n");
+    }
+    let mut cases = Vec::new();
+    for (name, text) in [("150 B data", tokens), ("event, id, data", prices)] {
+        let bytes = Bytes::from(text);
+        for (size, chunk) in [("1 KiB chunks", 1 << 10), ("16 KiB chunks", 16 << 10)] {
+            let chunks = Chunks { bytes: bytes.clone(), at: 0, size: chunk };
+            let contenders: Vec<(_, Box<dyn AnyContender>)> = vec![
+                ("stillwire", Box::new(Ours::new(chunks.clone()))),
+                ("sse-core", Box::new(Core::new(chunks.clone()))),
+                ("sse-stream", Box::new(SseStream(byte_stream(chunks.clone())))),
+                ("eventsource-stream", Box::new(EventSource(event_stream(chunks.clone())))),
+            ];
+            cases.push(Case {
+                bench: "sse parse".into(),
+                case: format!("{name}, {size}"),
+                contenders,
+                limit: Some(Box::new(Scan { chunks, left: Bytes::new() })),
+                bytes_per_op: bytes.len() / EVENTS,
+            });
+        }
+    }
+    cases.push(encoding());
+    cases
+}
+
+/// The stream, round and round, in chunks.
+#[derive(Clone)]
+struct Chunks {
+    bytes: Bytes,
+    at: usize,
+    size: usize,
+}
+
+impl Chunks {
+    fn next(&mut self) -> Bytes {
+        let end = (self.at + self.size).min(self.bytes.len());
+        let chunk = self.bytes.slice(self.at..end);
+        self.at = if end == self.bytes.len() { 0 } else { end };
+        chunk
+    }
+
+    fn next_slice(&mut self) -> &[u8] {
+        let end = (self.at + self.size).min(self.bytes.len());
+        let start = std::mem::replace(&mut self.at, if end == self.bytes.len() { 0 } else { end });
+        &self.bytes[start..end]
+    }
+}
+
+struct Ours {
+    machine: sse::Stream,
+    inbox: Inbox<'static>,
+    outbox: Outbox<'static>,
+    chunks: Chunks,
+}
+
+impl Ours {
+    fn new(chunks: Chunks) -> Self {
+        let mut this = Self {
+            machine: sse::Stream::new(sse::Config::default()),
+            inbox: Inbox::with_limit(256 << 10),
+            outbox: Outbox::with_limit(0),
+            chunks,
+        };
+        let _ = this.machine.advance(Instant::EPOCH, &mut this.inbox, &mut this.outbox).unwrap();
+        this
+    }
+}
+
+impl Contender for Ours {
+    fn go<E: Eat>(&mut self, n: usize, eat: &mut E) {
+        let mut left = n;
+        while left > 0 {
+            let Some(event) = self.machine.next(Instant::EPOCH, &mut self.inbox, &mut self.outbox).unwrap()
+            else {
+                let chunk = self.chunks.next_slice();
+                assert_eq!(self.inbox.push(chunk), chunk.len());
+                continue;
+            };
+            eat.eat(event.event.as_bytes());
+            eat.eat(event.data.as_bytes());
+            eat.eat(event.last_event_id.as_bytes());
+            left -= 1;
+        }
+    }
+}
+
+struct Core {
+    decoder: SseDecoder,
+    chunks: Chunks,
+    /// What is left of a chunk when a turn ends within it.
+    left: Bytes,
+}
+
+impl Core {
+    fn new(chunks: Chunks) -> Self {
+        Self { decoder: SseDecoder::new(), chunks, left: Bytes::new() }
+    }
+}
+
+impl Contender for Core {
+    fn go<E: Eat>(&mut self, n: usize, eat: &mut E) {
+        let mut left = n;
+        while left > 0 {
+            match self.decoder.next(&mut self.left) {
+                Some(Ok(SseEvent::Message(event))) => {
+                    eat.eat(event.event.as_bytes());
+                    eat.eat(event.data.as_bytes());
+                    eat.eat(event.last_event_id.as_deref().unwrap_or_default().as_bytes());
+                    left -= 1;
+                }
+                Some(_) => unreachable!(),
+                None => self.left = self.chunks.next(),
+            }
+        }
+    }
+}
+
+fn stream_of(mut chunks: Chunks) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> + Unpin {
+    stream::repeat_with(move || Ok(chunks.next()))
+}
+
+fn byte_stream(chunks: Chunks) -> impl futures_util::Stream<Item = sse_stream::Sse> + Unpin {
+    sse_stream::SseByteStream::new(stream_of(chunks)).map(Result::unwrap)
+}
+
+fn event_stream(chunks: Chunks) -> impl futures_util::Stream<Item = eventsource_stream::Event> + Unpin {
+    Box::pin(eventsource_stream::EventStream::new(stream_of(chunks)).map(Result::unwrap))
+}
+
+struct SseStream<S>(S);
+
+impl<S: futures_util::Stream<Item = sse_stream::Sse> + Unpin> Contender for SseStream<S> {
+    fn go<E: Eat>(&mut self, n: usize, eat: &mut E) {
+        let all = async {
+            for _ in 0..n {
+                let event = self.0.next().await.unwrap();
+                eat.eat(event.event.as_deref().unwrap_or("message").as_bytes());
+                eat.eat(event.data.as_deref().unwrap_or_default().as_bytes());
+                eat.eat(event.id.as_deref().unwrap_or_default().as_bytes());
+            }
+        };
+        all.now_or_never().unwrap();
+    }
+}
+
+struct EventSource<S>(S);
+
+impl<S: futures_util::Stream<Item = eventsource_stream::Event> + Unpin> Contender for EventSource<S> {
+    fn go<E: Eat>(&mut self, n: usize, eat: &mut E) {
+        let all = async {
+            for _ in 0..n {
+                let event = self.0.next().await.unwrap();
+                eat.eat(event.event.as_bytes());
+                eat.eat(event.data.as_bytes());
+                eat.eat(event.id.as_bytes());
+            }
+        };
+        all.now_or_never().unwrap();
+    }
+}
+
+/// The limit: finding the ends of the lines (four or two of them make an event).
+struct Scan {
+    chunks: Chunks,
+    left: Bytes,
+}
+
+impl Contender for Scan {
+    fn go<E: Eat>(&mut self, n: usize, eat: &mut E) {
+        let mut left = n;
+        let mut blank = false;
+        while left > 0 {
+            let Some(end) = memchr::memchr2(b'\n', b'\r', &self.left) else {
+                self.left = self.chunks.next();
+                continue;
+            };
+            blank = end == 0;
+            left -= usize::from(blank);
+            self.left = self.left.slice(end + 1..);
+        }
+        eat.eat(&[u8::from(blank)]);
+    }
+}
+
+// --- writing ---
+
+fn encoding() -> Case {
+    let data: &'static str = token(7).leak();
+    let mut contenders: Vec<(&str, Box<dyn AnyContender>)> = Vec::new();
+    let nothing: Rc<[u8]> = Rc::new([0]);
+    let (pipe, other) = (Pipe::new(&nothing), Pipe::new(&nothing));
+    let (kept, other_kept) = (pipe.kept(), other.kept());
+    contenders.push((
+        "stillwire",
+        Box::new(Write { kept, writer: Block { data, outbox: Outbox::with_limit(64 << 10), pipe } }),
+    ));
+    let events = stream::repeat_with(move || Ok::<_, Infallible>(sse_stream::Sse::default().data(data)));
+    let body = Box::pin(sse_stream::SseBody::new(events));
+    contenders.push(("sse-stream", Box::new(Write { kept: other_kept, writer: Body { body, pipe: other } })));
+    let limit =
+        Some(Box::new(Formatted { event: format!("data: {data}\n\n"), pipe: Pipe::new(&nothing) }) as _);
+    Case {
+        bench: "sse write".into(),
+        case: "150 B data".into(),
+        contenders,
+        limit,
+        bytes_per_op: data.len() + 8,
+    }
+}
+
+trait Writes {
+    fn write(&mut self, n: usize);
+}
+
+struct Write<W> {
+    kept: Kept,
+    writer: W,
+}
+
+impl<W: Writes> Contender for Write<W> {
+    fn go<E: Eat>(&mut self, n: usize, _: &mut E) {
+        self.writer.write(n);
+    }
+
+    fn check(&mut self, n: usize) -> Digest {
+        let mut digest = Digest::default();
+        digest.eat(&self.kept.during(|| self.writer.write(n)));
+        digest
+    }
+}
+
+struct Block {
+    data: &'static str,
+    outbox: Outbox<'static>,
+    pipe: Pipe,
+}
+
+impl Writes for Block {
+    fn write(&mut self, n: usize) {
+        for i in 1..=n {
+            let data = std::hint::black_box(self.data);
+            sse::Block::message(&[data.as_bytes()]).write(&mut self.outbox).unwrap();
+            if i == n || self.outbox.room() <= 48 << 10 {
+                let chunk = self.outbox.chunk();
+                let written = chunk.len();
+                self.pipe.push(chunk);
+                self.outbox.advance(written);
+            }
+        }
+    }
+}
+
+struct Body<B> {
+    body: B,
+    pipe: Pipe,
+}
+
+impl<S, T> Writes for Body<std::pin::Pin<Box<sse_stream::SseBody<S, T>>>>
+where
+    sse_stream::SseBody<S, T>: http_body::Body<Data = Bytes>,
+    <sse_stream::SseBody<S, T> as http_body::Body>::Error: std::fmt::Debug,
+{
+    fn write(&mut self, n: usize) {
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..n {
+            let Poll::Ready(Some(frame)) = self.body.as_mut().poll_frame(&mut context) else {
+                unreachable!()
+            };
+            self.pipe.push(frame.unwrap().data_ref().unwrap());
+        }
+    }
+}
+
+/// The limit: one copy of what is written.
+struct Formatted {
+    event: String,
+    pipe: Pipe,
+}
+
+impl Contender for Formatted {
+    fn go<E: Eat>(&mut self, n: usize, _: &mut E) {
+        for _ in 0..n {
+            self.pipe.push(std::hint::black_box(&self.event).as_bytes());
+        }
+    }
+}
