@@ -57,7 +57,7 @@ fails_because() {
 }
 
 part_sizes() {
-  run cargo test --locked -p stillwire-tests --test sizes -- --nocapture
+  run cargo test --locked --workspace --test sizes -- --nocapture
 }
 
 part_docs() {
