@@ -111,6 +111,9 @@ impl<'s, M: Machine> Link<'s, M> {
 
     /// What to do next. Ask again after having done it, when time is up, and after any command.
     ///
+    /// A driver that was away (a slow handler) may come back behind a deadline that its peer has kept: let it write
+    /// and read once before it asks, if [`stall_deadline`](Self::stall_deadline) or the machine's deadline is past.
+    ///
     /// # Errors
     /// What ended the machine, once its goodbye is written and the peer has ended its side, too, or did not in time.
     /// Close the connection.
