@@ -15,19 +15,12 @@ part_compare() {
   run "$compare" sizes
 }
 
-need_valgrind() {
-  if command -v valgrind >/dev/null; then return; fi
-  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then skip 'valgrind is not installed'; fi
-  run env DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=3 update
-  # The C library's symbols: without them valgrind cannot replace what it must.
-  run env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o Acquire::Retries=3 install valgrind libc6-dbg
-}
-
 # `tests/run instructions --update` writes the file.
 part_instructions() {
   local update=()
   case "$(rustc -vV)" in *'host: x86_64-unknown-linux-gnu'*) ;; *) skip 'the counts are for x86_64-unknown-linux-gnu' ;; esac
-  need_valgrind
+  # The C library's symbols: without them valgrind cannot replace what it must.
+  need_debian valgrind 'valgrind is not installed' valgrind libc6-dbg
   if [ -n "${STILLWIRE_UPDATE-}" ]; then update=(--update); fi
   export RUSTFLAGS='-C target-cpu=x86-64'
   compare_cargo build --release -p stillwire-instructions

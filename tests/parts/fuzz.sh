@@ -15,10 +15,7 @@ dictionary() {
 need_cargo_fuzz() {
   need rustup
   rustup toolchain list | grep '^nightly' >/dev/null || skip 'no nightly toolchain: rustup toolchain install nightly --profile minimal'
-  if ! command -v cargo-fuzz >/dev/null; then
-    [ -x "$out/tools/bin/cargo-fuzz" ] || run cargo install --locked --root "$out/tools" --target-dir "$(target_dir)/tools" cargo-fuzz
-    PATH=$out/tools/bin:$PATH
-  fi
+  command -v cargo-fuzz >/dev/null || need_tool cargo-fuzz 0.13.2
 }
 
 # $1 is the target, $2 the seconds. Its last words go to $out/fuzz/TARGET.log; what it finds to tests/out/fuzz/findings.

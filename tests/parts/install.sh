@@ -42,16 +42,27 @@ need_python() {
   installed venv "$tests/interop/requirements.txt"
 }
 
+# need_debian PROGRAM REASON PACKAGE...: a program from Debian's packages, where we may install them; else REASON is why
+# the part is skipped.
+need_debian() {
+  if command -v "$1" >/dev/null; then return; fi
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then skip "$2"; fi
+  run env DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=3 update
+  run env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o Acquire::Retries=3 install "${@:3}"
+}
+
+# need_tool NAME VERSION: a cargo subcommand of our own, built once into tests/out/tools, in front of others on the PATH.
+need_tool() {
+  if ! [ -x "$out/tools/bin/$1" ]; then
+    run cargo install --locked --root "$out/tools" --target-dir "$(target_dir)/tools" --version "$2" "$1"
+  fi
+  PATH=$out/tools/bin:$PATH
+}
+
 # A Chromium; CHROMIUM is then its path.
 need_chromium() {
   if [ -n "${CHROMIUM-}" ]; then return; fi
-  if ! command -v chromium >/dev/null; then
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-      skip 'no Chromium: install one, or say where it is with CHROMIUM=PATH'
-    fi
-    run env DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=3 update
-    run env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o Acquire::Retries=3 install chromium
-  fi
+  need_debian chromium 'no Chromium: install one, or say where it is with CHROMIUM=PATH' chromium
   CHROMIUM=$(command -v chromium)
   export CHROMIUM
 }
