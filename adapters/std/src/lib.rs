@@ -68,7 +68,7 @@ pub mod tls;
 
 pub use client::{Connect, ConnectError, Opening, WebSocket, connect};
 pub use connection::Connection;
-pub use dial::{Proxy, Step, Stream, Waits};
+pub use dial::{Proxy, Step, Waits, Wire};
 pub use error::{Error, WriteError};
 pub use server::{Accept, AcceptError, Accepted};
 pub use socket::Socket;

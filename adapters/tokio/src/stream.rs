@@ -6,17 +6,14 @@ use core::{
 };
 use std::io;
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{session::SessionStream, traffic::Metered};
+use crate::{Wire, session::SessionStream, traffic::Metered};
 
 /// A socket, or a polling session in its place.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Socket(Metered<TcpStream>),
+    Socket(Metered<Wire>),
     Session(SessionStream),
 }
 
