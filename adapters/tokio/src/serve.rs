@@ -77,8 +77,7 @@ pub(crate) async fn connection(
                     http.link.machine.require_length();
                 }
                 let Some(body) = body(&mut http).await? else { return Ok(()) };
-                let response =
-                    config.on_request.answer(Request { body, ..request }, Handle(inner.clone())).await;
+                let response = config.on_request.answer(request.with_body(body), Handle(inner.clone())).await;
                 if let Some(carrier) = response.carrier {
                     let meter = inner.meter(carrier);
                     meter.request();
@@ -228,7 +227,9 @@ async fn upgrade(inner: &Arc<Inner>, mut http: Http, request: Request, accept: w
     // The opening leaves before the peer is handed over: it may have to wait for somebody to accept it.
     http.flush().await?;
     let websocket = accept.connection(inner.config.websocket.clone());
-    let connection = http.map_stream(Stream::Socket).switch(|_| Protocol::WebSocket(websocket));
+    let mut connection = http.map_stream(Stream::Socket).switch(|_| Protocol::WebSocket(websocket));
+    // Most are silent from here on: what the answer took is not kept for them.
+    connection.link.outbox.rest();
     let _ = inner.incoming.send(inner.peer(connection, request, None)).await;
     Ok(())
 }
@@ -245,7 +246,8 @@ async fn events(inner: &Arc<Inner>, mut http: Http, request: Request) -> Ended {
     http.flush().await?;
     let config = inner.config.events;
     let feed = |exchange| Protocol::Events(sse::Feed::over(exchange, config));
-    let connection = http.map_stream(Stream::Socket).switch(feed);
+    let mut connection = http.map_stream(Stream::Socket).switch(feed);
+    connection.link.outbox.rest();
     let _ = inner.incoming.send(inner.peer(connection, request, None)).await;
     Ok(())
 }
