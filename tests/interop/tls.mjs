@@ -1,7 +1,7 @@
 // wss:, both ways and through a proxy: npm ws as client and server, our server and client on tokio, and those on blocking
 // sockets whose halves run in two threads.
 //
-// TLS is a folder with certificate.pem and key.pem, for 127.0.0.1. INTEROP_SERVER, INTEROP_CLIENT: the programs; INTEROP_STD:
+// TLS is a folder with certificate.pem and key.pem, for 127.0.0.1, and a folder `other` with another certificate. INTEROP_SERVER, INTEROP_CLIENT: the programs; INTEROP_STD:
 // the folder of the blocking adapter's examples `echo_tls ADDRESS CERTIFICATE KEY` and `client URL [CERTIFICATE [PROXY]]`.
 
 import { randomBytes } from 'node:crypto';
@@ -125,7 +125,8 @@ for (const [how, ...more] of [['directly'], ['through a proxy', '--proxy', throu
 }
 
 await check('clients that do not trust the server say so', async () => {
-  for (const [program, args] of [[process.env.INTEROP_CLIENT, ['ws', url]], [join(examples, 'client'), [url]]]) {
+  const other = join(folder, 'other', 'certificate.pem');
+  for (const [program, args] of [[process.env.INTEROP_CLIENT, ['ws', url, '--trust', other]], [join(examples, 'client'), [url, other]]]) {
     const client = new Program(program, args);
     assert.equal((await client.end()).code, 1);
     assert.match(client.errors, /certificate/i);

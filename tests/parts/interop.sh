@@ -81,6 +81,7 @@ part_tls() {
   need_python
   need_programs
   run "$bin/certificate" "$out/tls"
+  run "$bin/certificate" "$out/tls/other"
   TLS=$out/tls run node tests/interop/tls.mjs
   run "$python" tests/interop/tls.py "$out/tls"
 }

@@ -43,7 +43,7 @@ fn connection(
     socket.set_nodelay(true)?;
     let tls = Tls::accept(config, socket, Duration::from_secs(10))?;
     let (mut reader, writer) = server.accept(tls, |_| Ok(()))?.connection.split();
-    let (sender, messages) = mpsc::sync_channel(64);
+    let (sender, messages) = mpsc::sync_channel::<(bool, Vec<u8>)>(64);
     let sending = std::thread::spawn(move || -> Result<(), WriteError> {
         for (is_text, payload) in messages {
             // It was text when it came.
