@@ -6,8 +6,8 @@ use super::{
     Compress, Connection, Header, Opcode,
     command::{opcode, total},
     deflate::Deflate,
+    extension::END,
     header::COMPRESSED,
-    inflate::END,
     mask::apply_mask,
     state::CONTROL_ROOM,
 };

@@ -1,7 +1,7 @@
 //! permessage-deflate (RFC 7692): what can be set, and what both sides agree on.
 
 use super::{
-    extension::{Param, Params, extensions},
+    params::{Param, Params, extensions},
     upgrade::Text128,
 };
 
@@ -105,10 +105,10 @@ impl Deflate {
     /// The server's answer to what a client offers, in its order of preference: the first offer that can be accepted, and
     /// the settings that follow from it (RFC 7692 §5 and §7.1).
     pub(super) fn accept<'v>(self, values: impl Iterator<Item = &'v [u8]>) -> Option<(Self, Text128)> {
-        values.flat_map(extensions).find_map(|offer| self.accept_one(Asked::parse(offer)?))
+        values.flat_map(extensions).find_map(|offer| self.accept_one(&Asked::parse(offer)?))
     }
 
-    fn accept_one(self, offer: Asked) -> Option<(Self, Text128)> {
+    fn accept_one(self, offer: &Asked) -> Option<(Self, Text128)> {
         // §7.1.2.1: our window is at most what the client says.
         let mut agreed = self.in_force();
         agreed.window_bits = agreed.window_bits.min(offer.server_bits.unwrap_or(MAX_BITS));

@@ -106,6 +106,8 @@ mod header;
 mod inflate;
 mod mask;
 mod offer;
+#[cfg(feature = "deflate")]
+mod params;
 mod receive;
 #[cfg(feature = "alloc")]
 mod shared;

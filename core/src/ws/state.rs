@@ -53,7 +53,7 @@ pub struct Connection {
     pub(super) config: Compact,
     /// What was agreed on, and its states.
     #[cfg(feature = "deflate")]
-    pub(super) extension: Option<alloc::boxed::Box<super::inflate::Extension>>,
+    pub(super) extension: Option<alloc::boxed::Box<super::extension::Extension>>,
 }
 
 /// The configuration, in less memory: times in nanoseconds.
@@ -159,7 +159,7 @@ impl Connection {
     /// The limits that follow from the configuration and the inbox.
     pub(super) fn limits(&mut self, inbox: &Inbox<'_>) {
         #[cfg(feature = "deflate")]
-        let window = if self.extension.is_some() { super::inflate::READ_WINDOW } else { OVERHEAD };
+        let window = if self.extension.is_some() { super::extension::READ_WINDOW } else { OVERHEAD };
         #[cfg(not(feature = "deflate"))]
         let window = OVERHEAD;
         let most = inbox.capacity().saturating_sub(window);
