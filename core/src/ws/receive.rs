@@ -67,6 +67,7 @@ impl Connection {
     }
 
     /// The declared length of a plain frame counts at once, that of a compressed one says nothing.
+    #[inline]
     fn count(&self, message: &mut Message, len: u64) -> Result<(), Error> {
         #[cfg(feature = "deflate")]
         if message.compressed {
@@ -109,6 +110,7 @@ impl Connection {
     }
 
     /// What follows from what is new in `held`. `done`: the frame has nothing more.
+    #[inline]
     pub(super) fn joined(
         &mut self,
         frame: Frame,

@@ -157,6 +157,7 @@ impl Connection {
     }
 
     /// The limits that follow from the configuration and the inbox.
+    #[inline]
     pub(super) fn limits(&mut self, inbox: &Inbox<'_>) {
         #[cfg(feature = "deflate")]
         let window = if self.extension.is_some() { super::extension::READ_WINDOW } else { OVERHEAD };
