@@ -18,6 +18,7 @@ use clap::Parser;
 use stillwire::{
     http::RequestView,
     sse::{Block, Feed},
+    ws,
 };
 use stillwire_tokio::{Config, Handle, Message, Peer, Request, Response, Server};
 use tokio::{io::AsyncReadExt, net::TcpListener, sync::broadcast};
@@ -83,7 +84,8 @@ fn start(key: &str, listener: TcpListener) -> Handle {
             config.websocket.max_fragments = 1 << 20;
             config.websocket.ping_every = None;
             config.subprotocols = vec!["echo".to_owned(), "chat".to_owned()];
-            (config.inbox, config.outbox) = ((16 << 20) + 1024, 40 << 20);
+            config.websocket.deflate = Some(ws::Deflate::default());
+            (config.inbox, config.outbox) = ((16 << 20) + (64 << 10), 40 << 20);
         }
         "ws-small" => {
             config.websocket.max_message = 64 << 10;
