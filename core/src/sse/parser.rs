@@ -364,6 +364,17 @@ impl Parser {
         (self.raw, self.partial, self.searched) = (inbox.unread().len(), 0, 0);
     }
 
+    /// Another body begins: what is left of this one is nothing, and the ID stays.
+    #[cfg(feature = "alloc")]
+    pub(super) fn restart(&mut self, inbox: &mut Inbox<'_>) {
+        if self.shown {
+            self.forget_block(inbox);
+        }
+        self.end(inbox);
+        self.tidy(inbox);
+        (self.place, self.after_cr, self.discarding) = (Place::Mark(0), false, false);
+    }
+
     /// All was parsed: closes the gaps, so that the inbox holds the ID, the block and the beginning of a character or of
     /// a short line, which moves once at most.
     pub(super) fn tidy(&mut self, inbox: &mut Inbox<'_>) {

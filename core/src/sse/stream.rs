@@ -62,6 +62,15 @@ impl Stream {
         Ok(stream)
     }
 
+    /// The body of another connection begins, in the same inbox: what is left of this one is dropped, the event ID and
+    /// the reconnection time stay in force.
+    #[cfg(feature = "alloc")]
+    pub(super) fn restart(&mut self, inbox: &mut Inbox<'_>) {
+        self.parser.restart(inbox);
+        self.closed = false;
+        self.keep(inbox);
+    }
+
     /// The event ID in force: what the `Last-Event-ID` header of the next request says, which is left out when this
     /// is empty (HTML 9.2.4). An ID takes effect at the end of its block, also of one without data.
     ///
