@@ -89,8 +89,7 @@ impl<'a> Ask<'a> {
     /// # Errors
     /// [`http::SendError::Full`]: `outbox` is too small.
     pub fn send(&self, outbox: &mut Outbox<'_>) -> Result<Fetch, http::SendError> {
-        let mut config = http::Config::default();
-        config.wait_within = core::time::Duration::MAX;
+        let config = http::Config { wait_within: core::time::Duration::MAX, ..http::Config::default() };
         let mut fetch = Fetch::new(config);
         let host = [("host", self.url.authority())];
         let headers: Vec<_> = host.into_iter().chain(self.headers()).collect();

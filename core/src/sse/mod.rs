@@ -66,6 +66,7 @@ mod event;
 mod feed;
 mod field;
 mod parser;
+mod quick;
 #[cfg(feature = "alloc")]
 mod source;
 mod stream;
