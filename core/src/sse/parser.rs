@@ -99,7 +99,7 @@ impl Parser {
     #[inline]
     pub(super) fn parse(&mut self, inbox: &mut Inbox<'_>) -> Result<bool, Error> {
         let afresh = self.place == Place::Line && self.searched == 0 && self.draft.is_none();
-        if afresh && !self.discarding && !self.after_cr && self.whole_block(inbox) {
+        if afresh && !self.discarding && self.whole_block(inbox) {
             return Ok(true);
         }
         self.parse_lines(inbox)
@@ -109,10 +109,18 @@ impl Parser {
     #[inline]
     fn whole_block(&mut self, inbox: &mut Inbox<'_>) -> bool {
         let (max_event, max_id) = (self.max_event(inbox), self.max_id(inbox));
-        let behind = quick::whole_block(inbox, self.raw, max_event, max_id, &mut self.view);
-        self.raw = behind.unwrap_or(self.raw);
-        self.shown = behind.is_some();
-        self.shown
+        let mut rest = inbox.unread().get(self.raw..).unwrap_or_default();
+        if self.after_cr
+            && let Some(behind) = rest.strip_prefix(b"\n")
+        {
+            (self.after_cr, self.raw, rest) = (false, self.raw + 1, behind);
+        }
+        let used = quick::whole_block(rest, self.raw, max_event, max_id, &mut self.view);
+        inbox.count_scanned(used.unwrap_or_else(|looked_at| looked_at));
+        let Ok(used) = used else { return false };
+        (self.after_cr, self.shown) = (false, true);
+        self.raw += used;
+        true
     }
 
     fn parse_lines(&mut self, inbox: &mut Inbox<'_>) -> Result<bool, Error> {

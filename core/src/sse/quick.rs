@@ -7,84 +7,81 @@
 use core::ops::Range;
 
 use super::parser::View;
-use crate::Inbox;
 
-/// Takes the block that begins at `raw`, if it is a common one that keeps the limits, into `view`. Returns where the
-/// next one begins.
+/// Takes the block that `bytes` begin with, if it is a common one that keeps the limits, into `view`; offsets are told
+/// from `base` on. Returns the length of the block, or how far it was looked at in vain.
 #[inline]
 pub(super) fn whole_block(
-    inbox: &mut Inbox<'_>,
-    raw: usize,
+    bytes: &[u8],
+    base: usize,
     max_event: usize,
     max_id: usize,
     view: &mut View,
-) -> Option<usize> {
-    let [b'd', b'a', b't', b'a', b':', value @ ..] = inbox.unread().get(raw..)? else {
-        return lines(inbox, raw, max_event, max_id, view);
+) -> Result<usize, usize> {
+    let [b'd', b'a', b't', b'a', b':', value @ ..] = bytes else {
+        return lines(bytes, base, max_event, max_id, view);
     };
     // Nothing but data, which most streams are.
-    let start = raw + 5 + usize::from(value.first() == Some(&b' '));
-    let end = inbox.search(start, special)?;
-    let blank = match inbox.unread().get(end..)? {
-        [b'\n', b'\n', ..] => 2,
-        [b'\r', b'\n', b'\r', b'\n', ..] => 4,
-        [b'\n' | b'\r', ..] => return lines(inbox, raw, max_event, max_id, view),
-        _ => return None,
+    let value = value.strip_prefix(b" ").unwrap_or(value);
+    let start = bytes.len() - value.len();
+    let len = special(value).ok_or(bytes.len())?;
+    let blank = match value.get(len..) {
+        Some([b'\n', b'\n', ..]) => 2,
+        Some([b'\r', b'\n', b'\r', b'\n', ..]) => 4,
+        Some([b'\n' | b'\r', ..]) => return lines(bytes, base, max_event, max_id, view),
+        _ => return Err(start + len),
     };
-    if end - start > max_event {
-        return None;
+    if len > max_event {
+        return Err(start + len);
     }
-    *view = View { event: 0..0, id: None, data: start..end };
-    Some(end + blank)
+    *view = View { event: 0..0, id: None, data: base + start..base + start + len };
+    Ok(start + len + blank)
 }
 
 /// As [`whole_block`], with one line of each kind at most.
 fn lines(
-    inbox: &mut Inbox<'_>,
-    raw: usize,
+    bytes: &[u8],
+    base: usize,
     max_event: usize,
     max_id: usize,
     view: &mut View,
-) -> Option<usize> {
+) -> Result<usize, usize> {
     let (mut event, mut id, mut data) = (None, None, None);
-    let mut at = raw;
+    let mut rest = bytes;
     loop {
-        let line = inbox.unread().get(at..)?;
-        let (field, name) = match line {
-            [b'd', b'a', b't', b'a', b':', ..] => (&mut data, 5),
-            [b'e', b'v', b'e', b'n', b't', b':', ..] => (&mut event, 6),
-            [b'i', b'd', b':', ..] => (&mut id, 3),
-            [b'\n', ..] => {
-                at += 1;
+        let far = bytes.len() - rest.len();
+        let (field, value) = match rest {
+            [b'd', b'a', b't', b'a', b':', value @ ..] => (&mut data, value),
+            [b'e', b'v', b'e', b'n', b't', b':', value @ ..] => (&mut event, value),
+            [b'i', b'd', b':', value @ ..] => (&mut id, value),
+            [b'\n', behind @ ..] | [b'\r', b'\n', behind @ ..] => {
+                rest = behind;
                 break;
             }
-            [b'\r', b'\n', ..] => {
-                at += 2;
-                break;
-            }
-            _ => return None,
+            _ => return Err(far),
         };
-        let start = at + name + usize::from(line.get(name) == Some(&b' '));
-        let end = inbox.search(start, special)?;
-        at = match inbox.unread().get(end..)? {
-            [b'\n', ..] => end + 1,
-            [b'\r', b'\n', ..] => end + 2,
-            _ => return None,
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        let start = bytes.len() - value.len();
+        let len = special(value).ok_or(bytes.len())?;
+        rest = match value.get(len..) {
+            Some([b'\n', behind @ ..] | [b'\r', b'\n', behind @ ..]) => behind,
+            _ => return Err(start + len),
         };
-        if field.replace(start..end).is_some() {
-            return None;
+        if field.replace(base + start..base + start + len).is_some() {
+            return Err(start + len);
         }
     }
-    let data: Range<usize> = data?;
+    let far = bytes.len() - rest.len();
+    let data: Range<usize> = data.ok_or(far)?;
     // A byte for each line but the first.
     let id_len = id.as_ref().map_or(0, Range::len);
     let others = usize::from(event.is_some()) + usize::from(id.is_some());
-    let event = event.unwrap_or(raw..raw);
+    let event = event.unwrap_or(0..0);
     if data.len() + event.len() + id_len + others > max_event || id_len > max_id {
-        return None;
+        return Err(far);
     }
     *view = View { event, id, data };
-    Some(at)
+    Ok(far)
 }
 
 const BLOCK: usize = 32;
