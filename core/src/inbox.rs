@@ -411,6 +411,15 @@ impl<'s> Inbox<'s> {
         }
     }
 
+    /// Counts `n` bytes as looked at, outside of [`search`](Self::search).
+    #[inline]
+    pub(crate) fn count_scanned(&mut self, _n: usize) {
+        #[cfg(feature = "count-work")]
+        {
+            self.work.scanned += _n as u64;
+        }
+    }
+
     /// What was done so far.
     #[cfg(feature = "count-work")]
     #[doc(hidden)]

@@ -40,6 +40,7 @@ mod rooms;
 mod serve;
 mod server;
 mod session;
+mod source;
 mod stream;
 mod timer;
 mod traffic;
@@ -54,6 +55,7 @@ pub use peer::{Message, Peer};
 pub use protocol::ProtocolError;
 pub use request::{Request, Response};
 pub use server::{Handle, Server};
+pub use source::{Source, Wire};
 pub use traffic::{Carrier, Traffic};
 
 /// The README's code compiles and runs.

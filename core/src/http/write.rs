@@ -108,7 +108,8 @@ pub(super) fn check_request(method: &str, target: &str, headers: &[(&str, &str)]
     check_headers(headers, &["content-length", "transfer-encoding"])
 }
 
-fn check_headers(headers: &[(&str, &str)], reserved: &[&str]) -> Result<(), SendError> {
+/// Whether headers can be sent, and are none of those that somebody else writes.
+pub(crate) fn check_headers(headers: &[(&str, &str)], reserved: &[&str]) -> Result<(), SendError> {
     let is_good = |(name, value): &(&str, &str)| {
         let is_value = !value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t');
         is_token(name.as_bytes())
