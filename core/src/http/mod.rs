@@ -60,6 +60,7 @@ mod event;
 mod exchange;
 mod fetch;
 mod head;
+mod url;
 mod view;
 mod wait;
 mod write;
@@ -69,6 +70,7 @@ pub use error::{Error, SendError};
 pub use event::{Answer, Event, RequestHead, ResponseHead};
 pub use exchange::{Exchange, Framing};
 pub use fetch::Fetch;
+pub use url::{Url, UrlError};
 pub use view::{RequestView, ResponseView};
 
 #[cfg(test)]
