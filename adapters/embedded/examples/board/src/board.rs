@@ -60,7 +60,8 @@ impl Clock {
 pub fn entropy() -> Entropy {
     static STATE: AtomicU32 = AtomicU32::new(0x9e37_79b9);
     Entropy::from_fn(|bytes| {
-        let mut state = STATE.load(Ordering::Relaxed) ^ SYST::get_current() ^ TICKS.load(Ordering::Relaxed) << 16;
+        let mut state =
+            STATE.load(Ordering::Relaxed) ^ SYST::get_current() ^ TICKS.load(Ordering::Relaxed) << 16;
         for byte in bytes {
             for shift in [13_i32, -17, 5] {
                 state ^= if shift > 0 { state << shift } else { state >> -shift };

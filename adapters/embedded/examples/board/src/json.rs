@@ -46,7 +46,10 @@ impl<const N: usize> Object<N> {
     pub fn hundredths(self, name: &str, number: i32) -> Self {
         let (whole, rest) = (number.unsigned_abs() / 100, number.unsigned_abs() % 100);
         let named = self.name(name).put(if number < 0 { "-" } else { "" });
-        named.put(decimal(whole, &mut [0; 10])).put(if rest < 10 { ".0" } else { "." }).put(decimal(rest, &mut [0; 10]))
+        named
+            .put(decimal(whole, &mut [0; 10]))
+            .put(if rest < 10 { ".0" } else { "." })
+            .put(decimal(rest, &mut [0; 10]))
     }
 
     pub fn end(self) -> Self {

@@ -26,15 +26,12 @@ mod polls;
 mod slot;
 mod telemetry;
 
-use core::time::Duration;
-
 use smoltcp::{
     iface::{Config, Interface, PollResult, SocketHandle, SocketSet, SocketStorage},
     socket::tcp,
     wire::{IpCidr, Ipv4Address, Ipv4Cidr},
 };
 use static_cell::{ConstStaticCell, StaticCell};
-use stillwire::Instant;
 
 use crate::{
     board::Clock,
@@ -64,11 +61,15 @@ struct Memory {
 }
 
 static MEMORY: ConstStaticCell<[Memory; SLOTS]> = ConstStaticCell::new(
-    [const { Memory { inbox: [0; INBOX], outbox: [0; OUTBOX], receive: [0; RECEIVE], send: [0; SEND] } }; SLOTS],
+    [const { Memory { inbox: [0; INBOX], outbox: [0; OUTBOX], receive: [0; RECEIVE], send: [0; SEND] } };
+        SLOTS],
 );
-/// TCP's buffers of the socket that turns clients away.
-static TURNED_AWAY: ConstStaticCell<([u8; 256], [u8; 256])> = ConstStaticCell::new(([0; 256], [0; 256]));
-static SOCKETS: StaticCell<[SocketStorage<'static>; SLOTS + 1]> = StaticCell::new();
+/// The sockets that turn clients away, and TCP's buffers of each. smoltcp has no queue of connections: who comes while no
+/// socket listens is reset, so there are two, for those who come one behind the other.
+const BOUNCERS: usize = 2;
+static TURNED_AWAY: ConstStaticCell<[([u8; 128], [u8; 256]); BOUNCERS]> =
+    ConstStaticCell::new([([0; 128], [0; 256]); BOUNCERS]);
+static SOCKETS: StaticCell<[SocketStorage<'static>; SLOTS + BOUNCERS]> = StaticCell::new();
 static SERVED: StaticCell<[(SocketHandle, Slot); SLOTS]> = StaticCell::new();
 static ETHERNET: StaticCell<Ethernet> = StaticCell::new();
 static APP: StaticCell<App> = StaticCell::new();
@@ -85,7 +86,8 @@ pub struct App {
 impl App {
     fn stats(&self) -> Object<192> {
         let stats = Object::new().number("uptime_ms", self.millis).number("loops", self.telemetry.loops());
-        let stats = stats.number("slots", SLOTS as u32).number("taken", self.slots).number("refused", self.refused);
+        let stats =
+            stats.number("slots", SLOTS as u32).number("taken", self.slots).number("refused", self.refused);
         stats.number("sessions", self.polls.count()).number("stack_peak", board::stack_peak()).end()
     }
 }
@@ -105,16 +107,15 @@ fn main() -> ! {
     });
     let _ = interface.routes_mut().add_default_ipv4_route(Ipv4Address::new(10, 0, 2, 2));
 
-    let mut sockets = SocketSet::new(&mut SOCKETS.init_with(|| [SocketStorage::EMPTY; SLOTS + 1])[..]);
+    let mut sockets = SocketSet::new(&mut SOCKETS.init_with(|| [SocketStorage::EMPTY; SLOTS + BOUNCERS])[..]);
     let served = SERVED.init_with(|| {
         MEMORY.take().each_mut().map(|memory| {
             let socket = socket(&mut memory.receive, &mut memory.send);
             (sockets.add(socket), Slot::new(&mut memory.inbox, &mut memory.outbox))
         })
     });
-    // The last one: a client comes to it only when no other listens.
-    let (receive, send) = TURNED_AWAY.take();
-    let bouncer = sockets.add(socket(receive, send));
+    // The last ones: a client comes to them only when no other listens.
+    let bouncers = TURNED_AWAY.take().each_mut().map(|(receive, send)| sockets.add(socket(receive, send)));
     let app = APP.init_with(|| App {
         telemetry: Telemetry::new(),
         polls: Polls::new(board::entropy()),
@@ -137,7 +138,7 @@ fn main() -> ! {
             }
         }
         app.slots = served.iter().filter(|(_, slot)| slot.is_taken()).count() as u32;
-        turn_away(sockets.get_mut(bouncer), now, app);
+        bouncers.iter().for_each(|handle| turn_away(sockets.get_mut(*handle), app));
         if moved == PollResult::None {
             cortex_m::asm::wfi();
         }
@@ -158,20 +159,21 @@ fn socket(receive: &'static mut [u8], send: &'static mut [u8]) -> tcp::Socket<'s
 }
 
 /// The answer to whoever finds no slot, whatever was asked.
-fn turn_away(socket: &mut tcp::Socket<'_>, now: Instant, app: &mut App) {
-    let _ = (now, Duration::ZERO);
+fn turn_away(socket: &mut tcp::Socket<'_>, app: &mut App) {
     if socket.state() == tcp::State::TimeWait {
         socket.abort();
     }
     if !socket.is_open() {
         let _ = socket.listen(80);
-    } else if socket.state() == tcp::State::Established && socket.can_recv() && socket.send_slice(BUSY).is_ok() {
+    } else if socket.state() == tcp::State::Established
+        && socket.can_recv()
+        && socket.send_slice(BUSY).is_ok()
+    {
         app.refused += 1;
         socket.close();
-    } else if !socket.may_recv() {
+    } else if socket.state() == tcp::State::CloseWait {
         socket.close();
     }
-    if !socket.is_listening() {
-        let _ = socket.recv(|bytes| (bytes.len(), ()));
-    }
+    // What is asked is not read, but it must not be left unread either: the answer would be lost to a reset.
+    let _ = socket.recv(|bytes| (bytes.len(), ()));
 }

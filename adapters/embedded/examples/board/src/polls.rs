@@ -53,7 +53,8 @@ impl Polls {
 
     /// A session for a new client; `None` when all are in use.
     pub fn open(&mut self, now: Instant, telemetry: &Telemetry) -> Option<&mut Poll> {
-        let place = self.all.iter_mut().find(|poll| poll.as_ref().is_some_and(|poll| poll.session.is_over()))?;
+        let place =
+            self.all.iter_mut().find(|poll| poll.as_ref().is_some_and(|poll| poll.session.is_over()))?;
         let Poll { session, owner, .. } = place.take()?;
         let session = session.renew(Sid::new(&mut self.entropy), now);
         let owner = owner.renew(session.connection());
@@ -70,7 +71,11 @@ impl Polls {
     }
 
     pub fn turn(&mut self, now: Instant, telemetry: &Telemetry) {
-        self.all.iter_mut().flatten().filter(|poll| !poll.session.is_over()).for_each(|poll| poll.turn(now, telemetry));
+        self.all
+            .iter_mut()
+            .flatten()
+            .filter(|poll| !poll.session.is_over())
+            .for_each(|poll| poll.turn(now, telemetry));
     }
 }
 

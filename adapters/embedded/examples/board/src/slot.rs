@@ -16,7 +16,8 @@ use crate::{
 };
 
 const PAGE: &[u8] = include_bytes!("page.html");
-const PAGE_HEADERS: [(&str, &str); 2] = [("content-type", "text/html; charset=utf-8"), ("cache-control", "no-store")];
+const PAGE_HEADERS: [(&str, &str); 2] =
+    [("content-type", "text/html; charset=utf-8"), ("cache-control", "no-store")];
 const JSON: [(&str, &str); 2] = [("content-type", "application/json"), ("cache-control", "no-store")];
 
 /// The largest message of the echo: larger ones are refused with 1009.
@@ -207,7 +208,9 @@ impl Slot {
                 link.headroom = OUTBOX; // a message is read when its answer has room, however large it is
                 Talk::Echo(link)
             }
-            Talk::Http(link, Task::Live) => Talk::Live(link.switch(|_| ws::Connection::server(ws_config())), 0),
+            Talk::Http(link, Task::Live) => {
+                Talk::Live(link.switch(|_| ws::Connection::server(ws_config())), 0)
+            }
             Talk::Http(link, Task::Feed(seen)) => {
                 Talk::Feed(link.switch(|exchange| sse::Feed::over(exchange, sse::FeedConfig::TINY)), seen)
             }
@@ -279,7 +282,8 @@ fn on_head(
             sse::Feed::begin(reply.machine, &[], reply.outbox)?;
             let last = app.telemetry.last();
             // What is no number of ours (from before the last reboot, perhaps) is as good as none.
-            let seen = sse::Feed::last_event_id(head).and_then(|id| core::str::from_utf8(id).ok()?.parse().ok());
+            let seen =
+                sse::Feed::last_event_id(head).and_then(|id| core::str::from_utf8(id).ok()?.parse().ok());
             Ok(Task::Feed(seen.filter(|seen| *seen <= last).unwrap_or(last.saturating_sub(1))))
         }
         ("GET" | "HEAD", "/") => {
@@ -314,7 +318,12 @@ fn respond(reply: Reply<'_, '_, Exchange>, answer: &Answer) -> Result<Task, http
         *place = header;
         len += 1;
     }
-    reply.machine.respond(answer.status(), headers.get(..len).unwrap_or_default(), answer.body(), reply.outbox)?;
+    reply.machine.respond(
+        answer.status(),
+        headers.get(..len).unwrap_or_default(),
+        answer.body(),
+        reply.outbox,
+    )?;
     Ok(Task::Nothing)
 }
 
@@ -376,7 +385,8 @@ fn go_on(link: &mut Link<'static, Exchange>, task: &mut Task, now: Instant, app:
                     }
                 }
                 Served::TimedOut | Served::Replaced | Served::Over => {
-                    let _ = link.machine.respond(204, &[("cache-control", "no-store")], b"", &mut link.outbox);
+                    let _ =
+                        link.machine.respond(204, &[("cache-control", "no-store")], b"", &mut link.outbox);
                 }
             }
             poll.session.done(*ticket, now);
