@@ -192,6 +192,13 @@ impl<'s> Inbox<'s> {
         self.capacity().saturating_sub((self.tail - self.head).saturating_add(self.kept))
     }
 
+    /// Forgets all there is, the end of the input, too: for the next connection in the same memory. See
+    /// [`Link::renew`](crate::Link::renew).
+    pub fn clear(&mut self) {
+        (self.head, self.tail, self.kept, self.finished) = (0, 0, 0, false);
+        self.rest();
+    }
+
     /// Gives the memory of an empty growing inbox back, until bytes arrive again: an idle connection keeps no
     /// buffer. Nothing happens while bytes are unread, or over a borrowed slice.
     pub fn rest(&mut self) {
