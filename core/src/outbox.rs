@@ -50,13 +50,13 @@ enum Storage<'s> {
     Owned(Queue),
 }
 
-/// One open buffer, and the order in which runs of it and shared frames leave.
+/// One open buffer, and the shared frames that lie between runs of it.
 #[cfg(feature = "alloc")]
 struct Queue {
     /// Copied bytes; those before `head` have left.
     open: Vec<u8>,
     head: usize,
-    /// Where the run begins that is not in `segments` yet: it is the last one.
+    /// Where the run begins that no segment has yet: it is the last one.
     sealed: usize,
     segments: VecDeque<Segment>,
     queued: usize,
@@ -65,11 +65,11 @@ struct Queue {
     burst: usize,
 }
 
+/// So many bytes of the open buffer, and a shared frame behind them.
 #[cfg(feature = "alloc")]
-enum Segment {
-    /// So many bytes of the open buffer.
-    Copied(usize),
-    Shared(Bytes),
+struct Segment {
+    copied: usize,
+    shared: Bytes,
 }
 
 /// A drained outbox keeps this much memory at most.
@@ -143,7 +143,15 @@ impl<'s> Outbox<'s> {
             #[cfg(feature = "alloc")]
             Storage::Owned(queue) => {
                 let start = queue.make_room(n);
-                queue.open.resize(start + n, 0);
+                if n < SHARE_FROM {
+                    // Blocks of fixed size are a few instructions, where one of any size is a call.
+                    while queue.open.len() < start + n {
+                        queue.open.extend_from_slice(&[0; 64]);
+                    }
+                    queue.open.truncate(start + n);
+                } else {
+                    queue.open.resize(start + n, 0);
+                }
                 queue.open.get_mut(start..).ok_or(Full { needed: n })
             }
         }
@@ -214,6 +222,33 @@ impl<'s> Outbox<'s> {
         self.put(&[head.get(..len).unwrap_or_default(), part])
     }
 
+    /// Writes `part` as `map` changes it, which gets every chunk of it and where the outcome goes, of the same length: a
+    /// multiple of 4 but for the last one. One pass, without filling the room first.
+    ///
+    /// # Errors
+    /// [`Full`] when there is less room.
+    pub(crate) fn put_mapped(&mut self, part: &[u8], mut map: impl FnMut(&[u8], &mut [u8])) -> Result<(), Full> {
+        #[cfg(feature = "alloc")]
+        if let Storage::Owned(queue) = &mut self.storage
+            && part.len() >= SHARE_FROM
+        {
+            if part.len() > queue.limit.saturating_sub(queue.queued) {
+                return Err(Full { needed: part.len() });
+            }
+            queue.make_room(part.len());
+            // One block stays in the first level cache.
+            let mut block = [0; 2048];
+            for from in part.chunks(block.len()) {
+                let to = block.get_mut(..from.len()).unwrap_or_default();
+                map(from, to);
+                queue.open.extend_from_slice(to);
+            }
+            return Ok(());
+        }
+        map(part, self.claim(part.len())?);
+        Ok(())
+    }
+
     /// Nothing more will be written: after the last byte, the driver shuts its write side down.
     pub fn finish(&mut self) {
         self.finished = true;
@@ -234,11 +269,14 @@ impl<'s> Outbox<'s> {
             Storage::Borrowed { bytes, head, tail } => Chunks {
                 rest: bytes.get(*head..*tail).unwrap_or_default(),
                 #[cfg(feature = "alloc")]
+                shared: &[],
+                #[cfg(feature = "alloc")]
                 segments: None,
             },
             #[cfg(feature = "alloc")]
             Storage::Owned(queue) => Chunks {
                 rest: queue.open.get(queue.head..).unwrap_or_default(),
+                shared: &[],
                 segments: Some(queue.segments.iter()),
             },
         }
@@ -329,12 +367,9 @@ impl Outbox<'_> {
                 if shared.len() > queue.limit.saturating_sub(queue.queued) {
                     return Err(Full { needed: shared.len() });
                 }
-                let run = queue.open.len() - queue.sealed.max(queue.head);
-                if run > 0 {
-                    queue.segments.push_back(Segment::Copied(run));
-                }
+                let copied = queue.open.len() - queue.sealed.max(queue.head);
                 queue.sealed = queue.open.len();
-                queue.segments.push_back(Segment::Shared(shared.clone()));
+                queue.segments.push_back(Segment { copied, shared: shared.clone() });
                 queue.queued += shared.len();
                 Ok(())
             }
@@ -366,48 +401,47 @@ impl Queue {
         debug_assert!(n <= self.queued, "more was sent than there was");
         let mut left = n.min(self.queued);
         self.queued -= left;
-        while left > 0 {
-            match self.segments.front_mut() {
-                Some(Segment::Shared(bytes)) => {
-                    let now = left.min(bytes.len());
-                    bytes::Buf::advance(bytes, now);
-                    left -= now;
-                    if bytes.is_empty() {
-                        self.segments.pop_front();
-                    }
-                }
-                Some(Segment::Copied(run)) => {
-                    let now = left.min(*run);
-                    (*run, self.head, left) = (*run - now, self.head + now, left - now);
-                    if *run == 0 {
-                        self.segments.pop_front();
-                    }
-                }
-                None => {
-                    self.head += left;
-                    left = 0;
-                }
-            }
-        }
         if self.queued == 0 {
-            // An idle connection keeps no buffer.
-            if self.open.capacity() > KEPT {
-                self.burst = self.open.len().min(MAX_BURST);
-                self.open = Vec::new();
-            } else {
-                self.open.clear();
-            }
-            if self.segments.capacity() > 8 {
-                self.segments = VecDeque::new();
-            }
-            (self.head, self.sealed) = (0, 0);
+            return self.drained();
         }
+        while let Some(segment) = self.segments.front_mut() {
+            let copied = left.min(segment.copied);
+            segment.copied -= copied;
+            self.head += copied;
+            let shared = (left - copied).min(segment.shared.len());
+            bytes::Buf::advance(&mut segment.shared, shared);
+            left -= copied + shared;
+            if segment.copied > 0 || !segment.shared.is_empty() {
+                return;
+            }
+            self.segments.pop_front();
+        }
+        self.head += left;
+    }
+
+    /// An idle connection keeps no buffer.
+    fn drained(&mut self) {
+        if self.open.capacity() > KEPT {
+            self.burst = self.open.len().min(MAX_BURST);
+            self.open = Vec::new();
+        } else {
+            self.open.clear();
+        }
+        if self.segments.capacity() > 8 {
+            self.segments = VecDeque::new();
+        } else {
+            self.segments.clear();
+        }
+        (self.head, self.sealed) = (0, 0);
     }
 }
 
 struct Chunks<'a> {
     /// The copied bytes that were not shown yet.
     rest: &'a [u8],
+    /// The shared frame behind the run that was shown last.
+    #[cfg(feature = "alloc")]
+    shared: &'a [u8],
     #[cfg(feature = "alloc")]
     segments: Option<alloc::collections::vec_deque::Iter<'a, Segment>>,
 }
@@ -417,14 +451,18 @@ impl<'a> Iterator for Chunks<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         #[cfg(feature = "alloc")]
-        match self.segments.as_mut().and_then(Iterator::next) {
-            Some(Segment::Shared(bytes)) => return Some(bytes),
-            Some(Segment::Copied(run)) => {
-                let (now, later) = self.rest.split_at(*run.min(&self.rest.len()));
-                self.rest = later;
+        {
+            if !self.shared.is_empty() {
+                return Some(core::mem::take(&mut self.shared));
+            }
+            if let Some(segment) = self.segments.as_mut().and_then(Iterator::next) {
+                if segment.copied == 0 {
+                    return Some(&segment.shared);
+                }
+                let (now, later) = self.rest.split_at(segment.copied.min(self.rest.len()));
+                (self.rest, self.shared) = (later, &segment.shared);
                 return Some(now);
             }
-            None => {}
         }
         let now = core::mem::take(&mut self.rest);
         (!now.is_empty()).then_some(now)

@@ -1,14 +1,24 @@
-//! Masking (RFC 6455 §5.3): payload xor a key of four bytes, over and over. Loops that compilers vectorise.
+//! Masking (RFC 6455 §5.3): payload xor a key of four bytes, over and over. Loops that compilers vectorise; with the feature
+//! `simd`, long ones take the widest instructions that the machine has.
 
 use core::ops::Range;
 
 /// Below this length the short loop is inlined, from it on a wide loop is called.
 const LONG: usize = 256;
+/// What one turn of the wide loop takes: a multiple of the key.
+const CHUNK: usize = 128;
 
 /// Masks or unmasks `bytes` in place; doing it twice gives the same bytes again.
 #[inline]
 pub fn apply_mask(key: [u8; 4], bytes: &mut [u8]) {
-    if bytes.len() < LONG { xor(key, bytes) } else { xor_long(key, bytes) }
+    let _ = unmask(key, bytes);
+}
+
+/// The same; and whether what comes out is ASCII, and so certainly UTF-8: known for free, as the bytes are at hand.
+#[inline]
+pub(super) fn unmask(key: [u8; 4], bytes: &mut [u8]) -> bool {
+    let seen = if bytes.len() < LONG { xor(key, bytes) } else { xor_long(key, bytes) };
+    seen & HIGH_BITS == 0
 }
 
 /// Masks `from` into `to` in one pass; they have the same length (what is longer is left alone).
@@ -50,40 +60,72 @@ pub(super) const fn rotated(key: [u8; 4], n: usize) -> [u8; 4] {
     }
 }
 
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// The key, twice.
 #[inline(always)]
-fn xor(key: [u8; 4], bytes: &mut [u8]) {
-    let half = u32::from_ne_bytes(key);
-    let word = u64::from(half) << 32 | u64::from(half);
+fn word_of(key: [u8; 4]) -> u64 {
+    let half = u64::from(u32::from_ne_bytes(key));
+    half << 32 | half
+}
+
+/// Runs a loop with the widest instructions there are. It must be short and inlined, or it is compiled without them.
+#[inline(always)]
+fn widely<T>(run: impl FnOnce() -> T) -> T {
+    #[cfg(feature = "simd")]
+    return pulp::Arch::new().dispatch(run);
+    #[cfg(not(feature = "simd"))]
+    run()
+}
+
+/// Returns every bit that is set somewhere in the outcome, as it stands in its word or moved by whole bytes.
+#[inline(always)]
+fn xor(key: [u8; 4], bytes: &mut [u8]) -> u64 {
+    let word = word_of(key);
+    let mut seen = 0;
     let (words, rest) = bytes.as_chunks_mut::<8>();
     for chunk in words {
-        *chunk = (u64::from_ne_bytes(*chunk) ^ word).to_ne_bytes();
+        let clear = u64::from_ne_bytes(*chunk) ^ word;
+        seen |= clear;
+        *chunk = clear.to_ne_bytes();
     }
     let (halves, rest) = rest.as_chunks_mut::<4>();
     for chunk in halves {
-        *chunk = (u32::from_ne_bytes(*chunk) ^ half).to_ne_bytes();
+        let clear = u32::from_ne_bytes(*chunk) ^ word as u32;
+        seen |= u64::from(clear);
+        *chunk = clear.to_ne_bytes();
     }
     for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
+        seen |= u64::from(*byte);
     }
+    seen
 }
 
 #[inline(never)]
-fn xor_long(key: [u8; 4], bytes: &mut [u8]) {
-    let half = u32::from_ne_bytes(key);
-    let word = u64::from(half) << 32 | u64::from(half);
-    let (chunks, rest) = bytes.as_chunks_mut::<64>();
-    for chunk in chunks {
-        for word_of in chunk.as_chunks_mut::<8>().0 {
-            *word_of = (u64::from_ne_bytes(*word_of) ^ word).to_ne_bytes();
-        }
-    }
-    xor(key, rest);
+fn xor_long(key: [u8; 4], bytes: &mut [u8]) -> u64 {
+    let word = word_of(key);
+    let (chunks, rest) = bytes.as_chunks_mut::<CHUNK>();
+    let seen = widely(
+        #[inline(always)]
+        || {
+            let mut seen = [0; CHUNK / 8];
+            for chunk in chunks {
+                for (chunk, seen) in chunk.as_chunks_mut::<8>().0.iter_mut().zip(&mut seen) {
+                    let clear = u64::from_ne_bytes(*chunk) ^ word;
+                    *seen |= clear;
+                    *chunk = clear.to_ne_bytes();
+                }
+            }
+            seen.iter().fold(0, |all, seen| all | seen)
+        },
+    );
+    seen | xor(key, rest)
 }
 
 #[inline(always)]
 fn copy_xor(key: [u8; 4], from: &[u8], to: &mut [u8]) {
-    let half = u32::from_ne_bytes(key);
-    let word = u64::from(half) << 32 | u64::from(half);
+    let word = word_of(key);
     let (sources, from) = from.as_chunks::<8>();
     let (targets, to) = to.as_chunks_mut::<8>();
     for (target, source) in targets.iter_mut().zip(sources) {
@@ -92,7 +134,7 @@ fn copy_xor(key: [u8; 4], from: &[u8], to: &mut [u8]) {
     let (sources, from) = from.as_chunks::<4>();
     let (targets, to) = to.as_chunks_mut::<4>();
     for (target, source) in targets.iter_mut().zip(sources) {
-        *target = (u32::from_ne_bytes(*source) ^ half).to_ne_bytes();
+        *target = (u32::from_ne_bytes(*source) ^ word as u32).to_ne_bytes();
     }
     for ((target, source), key) in to.iter_mut().zip(from).zip(key) {
         *target = source ^ key;
@@ -101,15 +143,19 @@ fn copy_xor(key: [u8; 4], from: &[u8], to: &mut [u8]) {
 
 #[inline(never)]
 fn copy_xor_long(key: [u8; 4], from: &[u8], to: &mut [u8]) {
-    let half = u32::from_ne_bytes(key);
-    let word = u64::from(half) << 32 | u64::from(half);
-    let (sources, from) = from.as_chunks::<64>();
-    let (targets, to) = to.as_chunks_mut::<64>();
-    for (target, source) in targets.iter_mut().zip(sources) {
-        for (target, source) in target.as_chunks_mut::<8>().0.iter_mut().zip(source.as_chunks::<8>().0) {
-            *target = (u64::from_ne_bytes(*source) ^ word).to_ne_bytes();
-        }
-    }
+    let word = word_of(key);
+    let (sources, from) = from.as_chunks::<CHUNK>();
+    let (targets, to) = to.as_chunks_mut::<CHUNK>();
+    widely(
+        #[inline(always)]
+        || {
+            for (target, source) in targets.iter_mut().zip(sources) {
+                for (target, source) in target.as_chunks_mut::<8>().0.iter_mut().zip(source.as_chunks::<8>().0) {
+                    *target = (u64::from_ne_bytes(*source) ^ word).to_ne_bytes();
+                }
+            }
+        },
+    );
     copy_xor(key, from, to);
 }
 
@@ -129,12 +175,25 @@ mod tests {
     }
 
     #[test]
+    fn one_byte_anywhere_is_enough_not_to_be_ascii() {
+        for n in (0..300).chain([1000]) {
+            let mut bytes = by_the_rfc(&alloc::vec![b'a'; n]);
+            assert!(unmask(KEY, &mut bytes) && bytes.iter().all(|byte| *byte == b'a'), "{n}");
+            for at in 0..n {
+                let mut bytes = alloc::vec![b'a'; n];
+                bytes[at] = 0x80;
+                assert!(!unmask(KEY, &mut by_the_rfc(&bytes)), "{n}, at {at}");
+            }
+        }
+    }
+
+    #[test]
     fn every_loop_does_what_the_rfc_says() {
         for n in (0..600).chain([4095, 4096, 4097, 10_001]) {
             let bytes = plain(n);
             let masked = by_the_rfc(&bytes);
             let mut in_place = bytes.clone();
-            apply_mask(KEY, &mut in_place);
+            assert_eq!(unmask(KEY, &mut in_place), masked.is_ascii(), "in place, {n}");
             assert_eq!(in_place, masked, "in place, {n}");
             let mut copied = alloc::vec![0; n];
             copy_masked(KEY, &bytes, &mut copied);
