@@ -222,30 +222,30 @@ impl<'s> Outbox<'s> {
         self.put(&[head.get(..len).unwrap_or_default(), part])
     }
 
-    /// Writes `part` as `map` changes it, which gets every chunk of it and where the outcome goes, of the same length: a
-    /// multiple of 4 but for the last one. One pass, without filling the room first.
+    /// Writes `blocks`, each as `map` changes it: all of them or none. Blocks of fixed size, so that what was mapped goes
+    /// from registers to its place, which need not be filled with anything first.
     ///
     /// # Errors
     /// [`Full`] when there is less room.
-    pub(crate) fn put_mapped(&mut self, part: &[u8], mut map: impl FnMut(&[u8], &mut [u8])) -> Result<(), Full> {
+    #[inline(always)]
+    pub(crate) fn put_mapped<const N: usize>(
+        &mut self,
+        blocks: &[[u8; N]],
+        map: impl Fn(&[u8; N]) -> [u8; N],
+    ) -> Result<(), Full> {
         #[cfg(feature = "alloc")]
-        if let Storage::Owned(queue) = &mut self.storage
-            && part.len() >= SHARE_FROM
-        {
-            if part.len() > queue.limit.saturating_sub(queue.queued) {
-                return Err(Full { needed: part.len() });
+        if let Storage::Owned(queue) = &mut self.storage {
+            let n = blocks.as_flattened().len();
+            if n > queue.limit.saturating_sub(queue.queued) {
+                return Err(Full { needed: n });
             }
-            queue.make_room(part.len());
-            // One block stays in the first level cache.
-            let mut block = [0; 2048];
-            for from in part.chunks(block.len()) {
-                let to = block.get_mut(..from.len()).unwrap_or_default();
-                map(from, to);
-                queue.open.extend_from_slice(to);
-            }
+            queue.make_room(n);
+            queue.open.reserve(n);
+            blocks.iter().for_each(|block| queue.open.extend_from_slice(&map(block)));
             return Ok(());
         }
-        map(part, self.claim(part.len())?);
+        let room = self.claim(blocks.as_flattened().len())?;
+        room.as_chunks_mut().0.iter_mut().zip(blocks).for_each(|(to, block)| *to = map(block));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Connection, Header, Opcode, close, is_close_code,
-    mask::{copy_masked, rotated},
+    mask::{put_masked, rotated},
     state::{CONTROL_ROOM, State},
 };
 use crate::{Full, Inbox, Incoming, Kind, Machine, Outbox, SendError, Text, Transport};
@@ -168,14 +168,10 @@ impl Connection {
                 }
             };
         };
-        let room = outbox.claim(size + len)?;
-        let (front, mut room) = room.split_at_mut(size);
-        front.copy_from_slice(head.as_bytes());
+        outbox.put_framed(head.array(), size, &[])?;
         for part in parts {
-            let Some((to, rest)) = room.split_at_mut_checked(part.len()) else { break };
-            copy_masked(key, part, to);
+            put_masked(key, part, outbox)?;
             key = rotated(key, part.len());
-            room = rest;
         }
         Ok(())
     }

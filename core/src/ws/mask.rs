@@ -1,30 +1,42 @@
 //! Masking (RFC 6455 §5.3): payload xor a key of four bytes, over and over. Loops that compilers vectorise; with the feature
 //! `simd`, long ones take the widest instructions that the machine has.
+//!
+//! Flat loops over words, on purpose: ones that are cut into larger chunks come out several times slower.
 
 use core::ops::Range;
 
+use crate::{Full, Outbox};
+
 /// Below this length the short loop is inlined, from it on a wide loop is called.
 const LONG: usize = 256;
-/// What one turn of the wide loop takes: a multiple of the key.
-const CHUNK: usize = 128;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// Masks or unmasks `bytes` in place; doing it twice gives the same bytes again.
 #[inline]
 pub fn apply_mask(key: [u8; 4], bytes: &mut [u8]) {
-    let _ = unmask(key, bytes);
+    if bytes.len() < LONG {
+        xor(key, bytes);
+    } else {
+        xor_long(key, bytes);
+    }
 }
 
-/// The same; and whether what comes out is ASCII, and so certainly UTF-8: known for free, as the bytes are at hand.
+/// The same; and whether what comes out is ASCII, and so certainly UTF-8: nearly free while the bytes are at hand.
 #[inline]
-pub(super) fn unmask(key: [u8; 4], bytes: &mut [u8]) -> bool {
-    let seen = if bytes.len() < LONG { xor(key, bytes) } else { xor_long(key, bytes) };
+pub(super) fn unmask_text(key: [u8; 4], bytes: &mut [u8]) -> bool {
+    let seen = if bytes.len() < LONG { xor(key, bytes) } else { xor_long_seen(key, bytes) };
     seen & HIGH_BITS == 0
 }
 
-/// Masks `from` into `to` in one pass; they have the same length (what is longer is left alone).
+/// Writes `part` masked, in one pass, all of it or nothing.
 #[inline]
-pub(super) fn copy_masked(key: [u8; 4], from: &[u8], to: &mut [u8]) {
-    if from.len() < LONG { copy_xor(key, from, to) } else { copy_xor_long(key, from, to) }
+pub(super) fn put_masked(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), Full> {
+    if part.len() < LONG {
+        copy_xor(key, part, outbox.claim(part.len())?);
+        Ok(())
+    } else {
+        put_masked_long(key, part, outbox)
+    }
 }
 
 /// Unmasks `from` and moves it to `to`, which lies at or before it. In blocks, so that each byte is masked while it
@@ -59,8 +71,6 @@ pub(super) const fn rotated(key: [u8; 4], n: usize) -> [u8; 4] {
         _ => [d, a, b, c],
     }
 }
-
-const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// The key, twice.
 #[inline(always)]
@@ -103,24 +113,65 @@ fn xor(key: [u8; 4], bytes: &mut [u8]) -> u64 {
 }
 
 #[inline(never)]
-fn xor_long(key: [u8; 4], bytes: &mut [u8]) -> u64 {
+fn xor_long(key: [u8; 4], bytes: &mut [u8]) {
     let word = word_of(key);
-    let (chunks, rest) = bytes.as_chunks_mut::<CHUNK>();
+    let (words, rest) = bytes.as_chunks_mut::<8>();
+    widely(
+        #[inline(always)]
+        || {
+            for chunk in words {
+                *chunk = (u64::from_ne_bytes(*chunk) ^ word).to_ne_bytes();
+            }
+        },
+    );
+    xor(key, rest);
+}
+
+/// Returns what [`xor`] does. It is not one with `xor_long`: that is a fifth faster.
+#[inline(never)]
+fn xor_long_seen(key: [u8; 4], bytes: &mut [u8]) -> u64 {
+    let word = word_of(key);
+    let (words, rest) = bytes.as_chunks_mut::<8>();
     let seen = widely(
         #[inline(always)]
         || {
-            let mut seen = [0; CHUNK / 8];
-            for chunk in chunks {
-                for (chunk, seen) in chunk.as_chunks_mut::<8>().0.iter_mut().zip(&mut seen) {
-                    let clear = u64::from_ne_bytes(*chunk) ^ word;
-                    *seen |= clear;
-                    *chunk = clear.to_ne_bytes();
-                }
+            let mut seen = 0;
+            for chunk in words {
+                let clear = u64::from_ne_bytes(*chunk) ^ word;
+                seen |= clear;
+                *chunk = clear.to_ne_bytes();
             }
-            seen.iter().fold(0, |all, seen| all | seen)
+            seen
         },
     );
     seen | xor(key, rest)
+}
+
+#[inline(never)]
+fn put_masked_long(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), Full> {
+    let word = word_of(key);
+    let (blocks, rest) = part.as_chunks::<LONG>();
+    if outbox.room() < part.len() {
+        return Err(Full { needed: part.len() });
+    }
+    widely(
+        #[inline(always)]
+        || {
+            outbox.put_mapped(
+                blocks,
+                #[inline(always)]
+                |from| {
+                    let mut to = [0; LONG];
+                    for (to, from) in to.as_chunks_mut::<8>().0.iter_mut().zip(from.as_chunks::<8>().0) {
+                        *to = (u64::from_ne_bytes(*from) ^ word).to_ne_bytes();
+                    }
+                    to
+                },
+            )
+        },
+    )?;
+    copy_xor(key, rest, outbox.claim(rest.len())?);
+    Ok(())
 }
 
 #[inline(always)]
@@ -139,24 +190,6 @@ fn copy_xor(key: [u8; 4], from: &[u8], to: &mut [u8]) {
     for ((target, source), key) in to.iter_mut().zip(from).zip(key) {
         *target = source ^ key;
     }
-}
-
-#[inline(never)]
-fn copy_xor_long(key: [u8; 4], from: &[u8], to: &mut [u8]) {
-    let word = word_of(key);
-    let (sources, from) = from.as_chunks::<CHUNK>();
-    let (targets, to) = to.as_chunks_mut::<CHUNK>();
-    widely(
-        #[inline(always)]
-        || {
-            for (target, source) in targets.iter_mut().zip(sources) {
-                for (target, source) in target.as_chunks_mut::<8>().0.iter_mut().zip(source.as_chunks::<8>().0) {
-                    *target = (u64::from_ne_bytes(*source) ^ word).to_ne_bytes();
-                }
-            }
-        },
-    );
-    copy_xor(key, from, to);
 }
 
 #[cfg(all(test, feature = "alloc"))]
@@ -178,11 +211,11 @@ mod tests {
     fn one_byte_anywhere_is_enough_not_to_be_ascii() {
         for n in (0..300).chain([1000]) {
             let mut bytes = by_the_rfc(&alloc::vec![b'a'; n]);
-            assert!(unmask(KEY, &mut bytes) && bytes.iter().all(|byte| *byte == b'a'), "{n}");
+            assert!(unmask_text(KEY, &mut bytes) && bytes.iter().all(|byte| *byte == b'a'), "{n}");
             for at in 0..n {
                 let mut bytes = alloc::vec![b'a'; n];
                 bytes[at] = 0x80;
-                assert!(!unmask(KEY, &mut by_the_rfc(&bytes)), "{n}, at {at}");
+                assert!(!unmask_text(KEY, &mut by_the_rfc(&bytes)), "{n}, at {at}");
             }
         }
     }
@@ -192,12 +225,17 @@ mod tests {
         for n in (0..600).chain([4095, 4096, 4097, 10_001]) {
             let bytes = plain(n);
             let masked = by_the_rfc(&bytes);
-            let mut in_place = bytes.clone();
-            assert_eq!(unmask(KEY, &mut in_place), masked.is_ascii(), "in place, {n}");
+            let (mut in_place, mut text) = (bytes.clone(), bytes.clone());
+            apply_mask(KEY, &mut in_place);
             assert_eq!(in_place, masked, "in place, {n}");
-            let mut copied = alloc::vec![0; n];
-            copy_masked(KEY, &bytes, &mut copied);
-            assert_eq!(copied, masked, "copied, {n}");
+            assert_eq!(unmask_text(KEY, &mut text), masked.is_ascii(), "text, {n}");
+            assert_eq!(text, masked, "text, {n}");
+            let mut storage = alloc::vec![9; n];
+            for mut outbox in [Outbox::with_limit(n), Outbox::new(&mut storage)] {
+                assert_eq!(put_masked(KEY, &alloc::vec![0; n + 1], &mut outbox), Err(Full { needed: n + 1 }));
+                put_masked(KEY, &bytes, &mut outbox).unwrap();
+                assert_eq!(outbox.chunk(), masked, "written, {n}");
+            }
             for gap in [0, 1, 7, 300] {
                 let mut moved = alloc::vec![9; 3 + gap];
                 moved.extend_from_slice(&bytes);

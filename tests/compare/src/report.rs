@@ -55,7 +55,11 @@ pub fn verdicts(rows: &[Row], bar: impl Fn(&str, &str) -> Option<f64>) -> String
             let _ = writeln!(text, "  {:<24}{cells}", bench[0].bench);
         }
     }
-    if text.is_empty() { text } else { format!("\nour speed in relation to the fastest peer's, and what we want it to be\n{text}") }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\nour speed in relation to the fastest peer's, and what we want it to be\n{text}")
+    }
 }
 
 /// One object a row. The names and cases are our own words: nothing in them needs an escape.
@@ -97,7 +101,8 @@ fn chart(bench: &[Row]) -> String {
     let mut body = String::new();
     let mut y = 30;
     for case in groups(bench, |row| &row.case) {
-        let fastest = case.iter().filter(|row| !is_limit(row.who)).map(|row| row.min).fold(f64::INFINITY, f64::min);
+        let fastest =
+            case.iter().filter(|row| !is_limit(row.who)).map(|row| row.min).fold(f64::INFINITY, f64::min);
         y += 24;
         let _ = writeln!(body, r#"<text x="0" y="{y}" class="case">{}</text>"#, case[0].case);
         y += 6;

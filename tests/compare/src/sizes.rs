@@ -43,7 +43,8 @@ pub fn show(quick: bool) -> ExitCode {
     println!("\nan idle WebSocket (server) after one echo{:>13}", "bytes");
     let count = if quick { "2000" } else { "20000" };
     for who in KINDS {
-        let told = std::env::current_exe().and_then(|me| Command::new(me).args(["hold", who, count]).output());
+        let told =
+            std::env::current_exe().and_then(|me| Command::new(me).args(["hold", who, count]).output());
         match told {
             Ok(told) if told.status.success() => {
                 println!("  {who:<42} {:>10}", String::from_utf8_lossy(&told.stdout).trim());

@@ -105,7 +105,10 @@ fn receivers(content: Content, len: usize) -> (Contenders, Box<dyn AnyContender>
     all.push(("soketto", Box::new(more_peers::Soketto::new(Role::Server, pipe()))));
     all.push(("websocket-sans-io", Box::new(more_peers::SansIo::new(Role::Server, pipe()))));
     let copy = CopyIn::<false> { pipe: pipe(), into: vec![1; 64 << 10], frame, ahead: 0 };
-    all.push(("limit: copy, xor", Box::new(CopyIn::<true> { pipe: pipe(), into: vec![1; 64 << 10], frame, ahead: 0 })));
+    all.push((
+        "limit: copy, xor",
+        Box::new(CopyIn::<true> { pipe: pipe(), into: vec![1; 64 << 10], frame, ahead: 0 }),
+    ));
     (all, Box::new(copy))
 }
 
@@ -117,7 +120,10 @@ fn senders(role: Role, len: usize) -> (Contenders, Box<dyn AnyContender>) {
     let mut add = |who, contender: &dyn Fn(Pipe) -> Box<dyn Sends>| {
         let pipe = Pipe::new(&nothing);
         let kept = pipe.kept();
-        all.push((who, Box::new(Sending { sender: contender(pipe), message, kept }) as Box<dyn AnyContender>));
+        all.push((
+            who,
+            Box::new(Sending { sender: contender(pipe), message, kept }) as Box<dyn AnyContender>,
+        ));
     };
     add("stillwire", &|pipe| Box::new(ours::Sender::new(message, pipe)));
     add("tungstenite", &|pipe| Box::new(peers::Tungstenite::new(role, pipe)));

@@ -6,7 +6,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use soketto::connection::{Builder, Mode};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
-use websocket_sans_io::{FrameInfo, Opcode, WebsocketFrameDecoder, WebsocketFrameEncoder, WebsocketFrameEvent};
+use websocket_sans_io::{
+    FrameInfo, Opcode, WebsocketFrameDecoder, WebsocketFrameEncoder, WebsocketFrameEvent,
+};
 
 use super::{FLUSH, Message, Role, Sends};
 use crate::measure::{Contender, Eat};
