@@ -78,6 +78,9 @@ const KEPT: usize = 512;
 /// A buffer begins with as many bytes as the last burst had, but with no more than this.
 #[cfg(feature = "alloc")]
 const MAX_BURST: usize = 32 * 1024;
+/// Heads are written as a whole and then cut.
+#[cfg(feature = "alloc")]
+const SLACK: usize = 16;
 /// Sharing a smaller frame costs more than copying it.
 #[cfg(feature = "alloc")]
 const SHARE_FROM: usize = 512;
@@ -143,15 +146,7 @@ impl<'s> Outbox<'s> {
             #[cfg(feature = "alloc")]
             Storage::Owned(queue) => {
                 let start = queue.make_room(n);
-                if n < SHARE_FROM {
-                    // Blocks of fixed size are a few instructions, where one of any size is a call.
-                    while queue.open.len() < start + n {
-                        queue.open.extend_from_slice(&[0; 64]);
-                    }
-                    queue.open.truncate(start + n);
-                } else {
-                    queue.open.resize(start + n, 0);
-                }
+                queue.open.resize(start + n, 0);
                 queue.open.get_mut(start..).ok_or(Full { needed: n })
             }
         }
@@ -195,24 +190,26 @@ impl<'s> Outbox<'s> {
         Ok(())
     }
 
-    /// Writes the first `len` bytes of `head`, then `part`: all of it or nothing. A head of fixed size is copied with a
-    /// few instructions, where one of any length takes a call.
+    /// Writes the first `len` bytes of `head`, then `part`, if `keep` bytes stay free behind them: all of it or nothing.
+    /// A head of fixed size is copied with a few instructions, where one of any length takes a call.
     ///
     /// # Errors
     /// [`Full`] when there is less room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_framed<const N: usize>(
         &mut self,
         head: &[u8; N],
         len: usize,
         part: &[u8],
+        keep: usize,
     ) -> Result<(), Full> {
+        let n = len.saturating_add(part.len());
+        let needed = n.saturating_add(keep);
+        if self.room() < needed {
+            return Err(Full { needed });
+        }
         #[cfg(feature = "alloc")]
         if let Storage::Owned(queue) = &mut self.storage {
-            let n = len.saturating_add(part.len());
-            if n > queue.limit.saturating_sub(queue.queued) {
-                return Err(Full { needed: n });
-            }
             let start = queue.make_room(n);
             queue.open.extend_from_slice(head);
             queue.open.truncate(start + len);
@@ -240,7 +237,6 @@ impl<'s> Outbox<'s> {
                 return Err(Full { needed: n });
             }
             queue.make_room(n);
-            queue.open.reserve(n);
             blocks.iter().for_each(|block| queue.open.extend_from_slice(&map(block)));
             return Ok(());
         }
@@ -381,20 +377,28 @@ impl Outbox<'_> {
 #[cfg(feature = "alloc")]
 impl Queue {
     /// Counts `n` new bytes in; returns where in the open buffer they go.
+    #[inline]
     fn make_room(&mut self, n: usize) -> usize {
+        if self.open.capacity() - self.open.len() < n {
+            self.grow(n);
+        }
+        self.queued += n;
+        self.open.len()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, n: usize) {
         let waiting = self.open.len() - self.head;
         // The bytes that have left pay for the move of those that have not.
-        if self.head >= waiting && self.open.len() + n > self.open.capacity() {
+        if self.head >= waiting {
             self.open.copy_within(self.head.., 0);
             self.open.truncate(waiting);
             self.sealed = self.sealed.saturating_sub(self.head);
             self.head = 0;
         }
-        if self.open.capacity() == 0 {
-            self.open.reserve(self.burst.max(n));
-        }
-        self.queued += n;
-        self.open.len()
+        let n = if self.open.capacity() == 0 { self.burst.max(n) } else { n };
+        self.open.reserve(n.saturating_add(SLACK));
     }
 
     fn advance(&mut self, n: usize) {
