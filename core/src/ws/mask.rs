@@ -164,7 +164,7 @@ fn put_short(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), F
     let mut later = part.len();
     for from in part.chunks(SHORT) {
         let mut block = [0; SHORT];
-        copy_xor(key, from, &mut block);
+        copy_xor(key, from, block.get_mut(..from.len()).unwrap_or_default());
         later -= from.len();
         outbox.put_framed(&block, from.len(), &[], later)?;
     }
