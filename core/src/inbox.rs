@@ -105,7 +105,7 @@ impl<'s> Inbox<'s> {
     ///
     /// Empty when the inbox is full (back-pressure, not an error) or finished; what the machine
     /// [keeps](Self::keep) for itself is left out. A growing inbox grows here, by doubling, never past its limit:
-    /// when it is full, and, up to 64 KiB, when the last read filled it.
+    /// when it is full, and, up to 32 KiB, when the last read filled it.
     pub fn spare(&mut self) -> &mut [u8] {
         if self.finished {
             return &mut [];
@@ -438,9 +438,10 @@ impl<'s> Inbox<'s> {
 /// The first size of a growing inbox.
 #[cfg(feature = "alloc")]
 const SMALLEST: usize = 1024;
-/// A growing inbox grows to this size for the sake of large reads, above it only for large messages.
+/// A growing inbox grows to this size for the sake of large reads, above it only for large messages: what was read stays in
+/// the first level cache until it is parsed.
 #[cfg(feature = "alloc")]
-const LARGE_READ: usize = 64 * 1024;
+const LARGE_READ: usize = 32 * 1024;
 
 #[cfg(feature = "alloc")]
 impl Inbox<'static> {
