@@ -62,6 +62,7 @@ mod fetch;
 mod head;
 #[cfg(feature = "http")]
 mod interop;
+mod url;
 mod view;
 mod wait;
 mod write;
@@ -71,6 +72,7 @@ pub use error::{Error, SendError};
 pub use event::{Answer, Event, RequestHead, ResponseHead};
 pub use exchange::{Exchange, Framing};
 pub use fetch::Fetch;
+pub use url::{Url, UrlError};
 pub use view::{RequestView, ResponseView};
 
 #[cfg(test)]
