@@ -7,10 +7,10 @@ use std::net::TcpStream;
 use stillwire::http::{self, UrlError};
 use stillwire::{Inbox, Outbox, ws};
 
-use crate::dial::{Dial, Proxy, Step, Waits, Wire};
+use crate::dial::{Dial, MaybeTls, Proxy, Step, Waits};
 use crate::{Connection, Error, Socket, entropy};
 
-/// A WebSocket on a blocking socket: what [`Connect`] (over [`Wire`]), [`Opening`] and [`Accept`](crate::Accept) make.
+/// A WebSocket on a blocking socket: what [`Connect`] (over [`MaybeTls`]), [`Opening`] and [`Accept`](crate::Accept) make.
 pub type WebSocket<S = TcpStream> = Connection<'static, ws::Connection, S>;
 
 /// Opens a WebSocket to `ws://host:port/path?query` or, with the feature `tls`, `wss://…`, with the defaults of
@@ -18,7 +18,7 @@ pub type WebSocket<S = TcpStream> = Connection<'static, ws::Connection, S>;
 ///
 /// # Errors
 /// [`ConnectError`].
-pub fn connect(url: &str) -> Result<WebSocket<Wire>, ConnectError> {
+pub fn connect(url: &str) -> Result<WebSocket<MaybeTls>, ConnectError> {
     Ok(Connect::new(url).open()?.0)
 }
 
@@ -142,7 +142,7 @@ impl<'a> Connect<'a> {
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub fn open(&self) -> Result<(WebSocket<Wire>, Option<&'a str>), ConnectError> {
+    pub fn open(&self) -> Result<(WebSocket<MaybeTls>, Option<&'a str>), ConnectError> {
         let dial = Dial {
             waits: &self.waits,
             proxy: self.proxy,

@@ -76,7 +76,7 @@ impl<'a> Proxy<'a> {
 /// What [`connect`](crate::connect) connects: TCP, and TLS over it where the URL says so.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Wire {
+pub enum MaybeTls {
     /// Plain.
     Tcp(TcpStream),
     /// With the feature `tls`.
@@ -84,7 +84,7 @@ pub enum Wire {
     Tls(Box<Tls>),
 }
 
-impl Wire {
+impl MaybeTls {
     /// The TCP connection at the bottom, for its address.
     #[must_use]
     pub fn tcp(&self) -> &TcpStream {
@@ -121,9 +121,9 @@ macro_rules! socket {
 macro_rules! each {
     ($self:ident, $socket:ident => $do:expr) => {
         match $self {
-            Wire::Tcp($socket) => $do,
+            MaybeTls::Tcp($socket) => $do,
             #[cfg(feature = "tls")]
-            Wire::Tls(tls) => {
+            MaybeTls::Tls(tls) => {
                 let $socket = &**tls;
                 $do
             }
@@ -131,8 +131,8 @@ macro_rules! each {
     };
 }
 
-socket!(Wire);
-socket!(&Wire);
+socket!(MaybeTls);
+socket!(&MaybeTls);
 
 /// All that is needed besides the URL.
 pub(crate) struct Dial<'a> {
@@ -143,7 +143,7 @@ pub(crate) struct Dial<'a> {
 }
 
 impl Dial<'_> {
-    pub(crate) fn open(&self, url: &Url<'_>) -> Result<Wire, ConnectError> {
+    pub(crate) fn open(&self, url: &Url<'_>) -> Result<MaybeTls, ConnectError> {
         // What cannot succeed does not begin.
         if url.is_secure() && cfg!(not(feature = "tls")) {
             return Err(ConnectError::NoTls);
@@ -156,9 +156,9 @@ impl Dial<'_> {
         if url.is_secure() {
             let config = self.tls.cloned().map_or_else(crate::tls::client, Ok)?;
             let tls = Tls::connect(config, url.host(), socket, self.waits.tls);
-            return Ok(Wire::Tls(Box::new(tls.map_err(|error| timed_out(error, Step::Tls))?)));
+            return Ok(MaybeTls::Tls(Box::new(tls.map_err(|error| timed_out(error, Step::Tls))?)));
         }
-        Ok(Wire::Tcp(socket))
+        Ok(MaybeTls::Tcp(socket))
     }
 
     fn tcp(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {

@@ -10,7 +10,7 @@
 //! * [`Socket`]: what it runs on: TCP, Unix sockets, TLS, or yours.
 //! * [`now`] and [`entropy`]: the clock and the random numbers of the system.
 //!
-//! Features, none of them on by default: `tls` for `wss:` and `https:` and for servers with a certificate, by rustls and
+//! Features, none of them on by default: `deflate` for `ws::Config::deflate`; `tls` for `wss:` and `https:` and for servers with a certificate, by rustls and
 //! ring; `webpki-roots` or `native-roots` say whom clients trust, the list of Mozilla or that of the platform.
 //!
 //! A server of one connection that says everything twice, and a client:
@@ -68,7 +68,7 @@ pub mod tls;
 
 pub use client::{Connect, ConnectError, Opening, WebSocket, connect};
 pub use connection::Connection;
-pub use dial::{Proxy, Step, Waits, Wire};
+pub use dial::{MaybeTls, Proxy, Step, Waits};
 pub use error::{Error, WriteError};
 pub use server::{Accept, AcceptError, Accepted};
 pub use socket::Socket;

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use stillwire::http::{self, ResponseView, UrlError};
 use stillwire::{Inbox, Machine, Outbox, Progress, SendError, Text, sse};
 
-use crate::dial::{Dial, Proxy, Waits, Wire};
+use crate::dial::{Dial, MaybeTls, Proxy, Waits};
 use crate::{ConnectError, Connection, Error, Socket, now};
 
 /// Which event stream to listen to. Change what you need of [`Subscribe::new`].
@@ -127,7 +127,7 @@ impl<'a> Subscribe<'a> {
     ///
     /// # Errors
     /// [`SubscribeError`].
-    pub fn connect(&self) -> Result<Events<Wire>, SubscribeError> {
+    pub fn connect(&self) -> Result<Events<MaybeTls>, SubscribeError> {
         let dial = Dial {
             waits: &self.waits,
             proxy: self.proxy,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use common::{echo, proxy::proxy, sockets};
 use stillwire::ws;
 use stillwire_std::tls::{self, Tls, rustls};
-use stillwire_std::{Accept, Connect, ConnectError, Proxy, Socket, WebSocket, Wire};
+use stillwire_std::{Accept, Connect, ConnectError, MaybeTls, Proxy, Socket, WebSocket};
 
 const TEN: Duration = Duration::from_secs(10);
 
@@ -48,7 +48,7 @@ fn serve(listener: TcpListener, config: Arc<rustls::ServerConfig>) -> thread::Jo
     })
 }
 
-fn greet(mut client: WebSocket<Wire>) {
+fn greet(mut client: WebSocket<MaybeTls>) {
     client.link.machine.send_text("hello", &mut client.link.outbox).unwrap();
     assert!(matches!(client.next().unwrap(), Some((ws::Event::Text(text), _)) if text == "hello"));
     client.link.machine.send_close(1000, "", &mut client.link.outbox).unwrap();

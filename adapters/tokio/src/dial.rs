@@ -9,7 +9,7 @@ use stillwire::{
 };
 use tokio::{net::TcpStream, task::JoinSet, time};
 
-use crate::{ConnectError, Connection, Wire};
+use crate::{ConnectError, Connection, MaybeTls};
 
 /// RFC 8305 §5: the Connection Attempt Delay.
 const STAGGER: Duration = Duration::from_millis(250);
@@ -99,7 +99,7 @@ where
 }
 
 impl Dial<'_> {
-    pub(crate) async fn open(&self, url: &Url<'_>) -> Result<Wire, ConnectError> {
+    pub(crate) async fn open(&self, url: &Url<'_>) -> Result<MaybeTls, ConnectError> {
         // What cannot succeed does not begin.
         if url.is_secure() && cfg!(not(feature = "tls")) {
             return Err(ConnectError::NoTls);
@@ -115,9 +115,9 @@ impl Dial<'_> {
             let name = name.map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
             let handshake = tokio_rustls::TlsConnector::from(config).connect(name, socket);
             let tls = within(Step::Tls, self.waits.tls, handshake).await?;
-            return Ok(Wire::Tls(Box::new(tls.into())));
+            return Ok(MaybeTls::Tls(Box::new(tls.into())));
         }
-        Ok(Wire::Tcp(socket))
+        Ok(MaybeTls::Tcp(socket))
     }
 
     async fn tcp(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {

@@ -12,15 +12,15 @@ use stillwire::{
 use tokio::net::TcpStream;
 
 use crate::{
-    Carrier, Config, Connection, Error, Handle, Request, Response, Wire,
+    Carrier, Config, Connection, Error, Handle, MaybeTls, Request, Response,
     protocol::Protocol,
     server::{Inner, Stage, reached},
-    session::{Session, SessionStream},
+    session::Session,
     stream::Stream,
     traffic::Metered,
 };
 
-type Http = Connection<Metered<Wire>, Exchange>;
+type Http = Connection<Metered<MaybeTls>, Exchange>;
 type Ended = Result<(), Error<http::Error>>;
 
 /// What a head asks for.
@@ -77,7 +77,8 @@ pub(crate) async fn connection(
                     http.link.machine.require_length();
                 }
                 let Some(body) = body(&mut http).await? else { return Ok(()) };
-                let response = config.on_request.answer(request.with_body(body), Handle(inner.clone())).await;
+                let response =
+                    config.on_request.answer(Request { body, ..request }, Handle(inner.clone())).await;
                 if let Some(carrier) = response.carrier {
                     let meter = inner.meter(carrier);
                     meter.request();
@@ -96,15 +97,15 @@ pub(crate) async fn connection(
 }
 
 /// TLS, where the server speaks it: within the time that a head has.
-async fn secure(config: &Config, socket: TcpStream) -> std::io::Result<Wire> {
+async fn secure(config: &Config, socket: TcpStream) -> std::io::Result<MaybeTls> {
     #[cfg(feature = "tls")]
     if let Some(tls) = &config.tls {
         let handshake = tokio_rustls::TlsAcceptor::from(tls.clone()).accept(socket);
         let tls = tokio::time::timeout(config.http.head_within, handshake).await??;
-        return Ok(Wire::Tls(Box::new(tls.into())));
+        return Ok(MaybeTls::Tls(Box::new(tls.into())));
     }
     let _ = config;
-    Ok(Wire::Tcp(socket))
+    Ok(MaybeTls::Tcp(socket))
 }
 
 fn route<'a>(inner: &Inner, head: &RequestHead<'_>, request: &Request, offered: &[&'a str]) -> Route<'a> {
@@ -286,19 +287,9 @@ async fn answer(inner: &Inner, http: &mut Http, answer: &Answer) -> Ended {
 
 /// A new session, and a peer that owns it.
 async fn open(inner: &Arc<Inner>, http: &mut Http, request: Request) -> Ended {
-    let config = &inner.config;
-    let mut opened = None;
-    let named = inner.open(|sid| {
-        let session = polling::Session::new(sid, &config.polling, crate::clock::now());
-        opened = Some((session.opened(), session.connection()));
-        Session::new(session)
-    });
-    let (Some((sid, session)), Some((opened, machine))) = (named, opened) else {
+    let Some((opened, peer)) = inner.open_session(request) else {
         return respond(inner, http, &Response::new(503).header("retry-after", "2")).await.map(drop);
     };
-    let stream = Stream::Session(SessionStream::new(session));
-    let connection = Connection::new(stream, Protocol::Polling(machine), config.inbox, config.outbox);
-    let peer = inner.peer(connection, request, Some(sid));
     if respond(inner, http, &from_answer(&opened)).await? {
         http.flush().await?;
         let _ = inner.incoming.send(peer).await;

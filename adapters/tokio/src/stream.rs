@@ -8,12 +8,13 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{Wire, session::SessionStream, traffic::Metered};
+use crate::{MaybeTls, session::SessionStream, stack::Foreign, traffic::Metered};
 
-/// A socket, or a polling session in its place.
+/// A socket, a stream that an HTTP stack has handed over, or a polling session in their place.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Socket(Metered<Wire>),
+    Socket(Metered<MaybeTls>),
+    Foreign(Metered<Foreign>),
     Session(SessionStream),
 }
 
@@ -21,6 +22,7 @@ macro_rules! each {
     ($self:ident, $stream:ident => $do:expr) => {
         match $self.get_mut() {
             Stream::Socket($stream) => $do,
+            Stream::Foreign($stream) => $do,
             Stream::Session($stream) => $do,
         }
     };

@@ -14,7 +14,7 @@ use stillwire::{Kind, SendError, Transport, ws};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    Connection, Error, Message, Reader, Wire, Writer,
+    Connection, Error, MaybeTls, Message, Reader, Writer,
     protocol::SHARE_FROM,
     split::{Whole, split},
     wakers::Waiting,
@@ -48,7 +48,7 @@ use crate::{
 /// ```
 ///
 /// Pings, pongs and pieces ([`ws::Config::piece`]) are no messages: [`into_connection`](Self::into_connection) shows them.
-pub struct WebSocket<S = Wire> {
+pub struct WebSocket<S = MaybeTls> {
     connection: Connection<S, ws::Connection>,
     waiting: Waiting,
     subprotocol: Option<Box<str>>,

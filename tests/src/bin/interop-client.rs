@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use stillwire::ws;
-use stillwire_tokio::{Connect, Connection, Error, Proxy, Wire, tls};
+use stillwire_tokio::{Connect, Connection, Error, MaybeTls, Proxy, tls};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// A client whose every step can be told and seen.
@@ -28,6 +28,9 @@ enum Command {
     Echo {
         /// ws://HOST:PORT/TARGET, or wss://…
         url: String,
+        /// Offer permessage-deflate.
+        #[arg(long)]
+        deflate: bool,
     },
 }
 
@@ -59,13 +62,16 @@ struct Talk {
     /// The largest message to take, in bytes.
     #[arg(long, default_value_t = 16 << 20)]
     max_message: usize,
+    /// Offer permessage-deflate.
+    #[arg(long)]
+    deflate: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     // Standard input may still be waited for, in a thread that cannot be stopped: leave without it.
     let result = match Args::parse().command {
-        Command::Echo { url } => echo(&url).await,
+        Command::Echo { url, deflate } => echo(&url, deflate).await,
         Command::Ws(talk) => run(talk).await,
     };
     let failed = match result {
@@ -84,10 +90,11 @@ async fn main() {
 type Failure = Box<dyn std::error::Error>;
 
 /// Sends everything back. The end is the server's; a server that breaks the protocol is told, and waited for.
-async fn echo(url: &str) -> Result<(u16, String), Failure> {
+async fn echo(url: &str, deflate: bool) -> Result<(u16, String), Failure> {
     let mut connect = Connect::new(url);
     connect.config.max_message = 16 << 20;
     connect.config.max_fragments = 1 << 20;
+    connect.config.deflate = deflate.then(ws::Deflate::default);
     // One message in, one message out: both boxes must hold the largest.
     (connect.inbox, connect.outbox) = (17 << 20, 34 << 20);
     let mut connection = connect.open().await?.into_connection();
@@ -112,7 +119,8 @@ async fn run(talk: Talk) -> Result<(u16, String), Failure> {
     let mut connect = Connect::new(&talk.url);
     connect.subprotocols = &subprotocols;
     connect.config.max_message = talk.max_message;
-    (connect.inbox, connect.outbox) = (talk.max_message + 1024, talk.max_message + 1024);
+    connect.config.deflate = talk.deflate.then(ws::Deflate::default);
+    (connect.inbox, connect.outbox) = (talk.max_message + (64 << 10), 2 * talk.max_message + 1024);
     let millis = |value: Option<u64>, default| value.map_or(default, Duration::from_millis);
     connect.waits.answer = millis(talk.open_within, connect.waits.answer);
     connect.config.close_within = millis(talk.close_within, connect.config.close_within);
@@ -160,7 +168,7 @@ fn say(kind: &str, data: &serde_json::Value) -> io::Result<()> {
     out.flush()
 }
 
-fn obey(connection: &mut Connection<Wire, ws::Connection>, line: &str) -> Result<(), Failure> {
+fn obey(connection: &mut Connection<MaybeTls, ws::Connection>, line: &str) -> Result<(), Failure> {
     let (machine, outbox) = (&mut connection.link.machine, &mut connection.link.outbox);
     if !machine.is_open() {
         return Ok(());

@@ -18,7 +18,7 @@ use tokio::{
 /// ends with the connection does not.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Wire {
+pub enum MaybeTls {
     /// Plain.
     Tcp(TcpStream),
     /// With the feature `tls`.
@@ -26,7 +26,7 @@ pub enum Wire {
     Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
 }
 
-impl Wire {
+impl MaybeTls {
     /// The TCP connection at the bottom, for its address.
     #[must_use]
     pub fn tcp(&self) -> &TcpStream {
@@ -41,14 +41,14 @@ impl Wire {
 macro_rules! each {
     ($self:ident, $stream:ident => $do:expr) => {
         match $self.get_mut() {
-            Wire::Tcp($stream) => $do,
+            MaybeTls::Tcp($stream) => $do,
             #[cfg(feature = "tls")]
-            Wire::Tls($stream) => $do,
+            MaybeTls::Tls($stream) => $do,
         }
     };
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for MaybeTls {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match each!(self, stream => Pin::new(stream).poll_read(cx, buf)) {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
@@ -57,7 +57,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for MaybeTls {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         each!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
