@@ -105,7 +105,7 @@ impl<'s> Inbox<'s> {
     ///
     /// Empty when the inbox is full (back-pressure, not an error) or finished; what the machine
     /// [keeps](Self::keep) for itself is left out. A growing inbox grows here, by doubling, never past its limit:
-    /// when it is full, and, up to 64 KiB, when the last read filled it.
+    /// when it is full, and, up to 32 KiB, when the last read filled it.
     pub fn spare(&mut self) -> &mut [u8] {
         if self.finished {
             return &mut [];
@@ -190,6 +190,13 @@ impl<'s> Inbox<'s> {
             return 0;
         }
         self.capacity().saturating_sub((self.tail - self.head).saturating_add(self.kept))
+    }
+
+    /// Forgets all there is, the end of the input, too: for the next connection in the same memory. See
+    /// [`Link::renew`](crate::Link::renew).
+    pub fn clear(&mut self) {
+        (self.head, self.tail, self.kept, self.finished) = (0, 0, 0, false);
+        self.rest();
     }
 
     /// Gives the memory of an empty growing inbox back, until bytes arrive again: an idle connection keeps no
@@ -411,6 +418,15 @@ impl<'s> Inbox<'s> {
         }
     }
 
+    /// Counts `n` bytes as looked at, outside of [`search`](Self::search).
+    #[inline]
+    pub(crate) fn count_scanned(&mut self, _n: usize) {
+        #[cfg(feature = "count-work")]
+        {
+            self.work.scanned += _n as u64;
+        }
+    }
+
     /// What was done so far.
     #[cfg(feature = "count-work")]
     #[doc(hidden)]
@@ -422,9 +438,10 @@ impl<'s> Inbox<'s> {
 /// The first size of a growing inbox.
 #[cfg(feature = "alloc")]
 const SMALLEST: usize = 1024;
-/// A growing inbox grows to this size for the sake of large reads, above it only for large messages.
+/// A growing inbox grows to this size for the sake of large reads, above it only for large messages: what was read stays in
+/// the first level cache until it is parsed.
 #[cfg(feature = "alloc")]
-const LARGE_READ: usize = 64 * 1024;
+const LARGE_READ: usize = 32 * 1024;
 
 #[cfg(feature = "alloc")]
 impl Inbox<'static> {

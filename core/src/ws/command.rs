@@ -2,7 +2,7 @@
 
 use super::{
     Connection, Header, Opcode, close, is_close_code,
-    mask::{copy_masked, rotated},
+    mask::{put_masked, rotated},
     state::{CONTROL_ROOM, State},
 };
 use crate::{Full, Inbox, Incoming, Kind, Machine, Outbox, SendError, Text, Transport};
@@ -161,33 +161,26 @@ impl Connection {
         outbox: &mut Outbox<'_>,
     ) -> Result<(), Full> {
         let len = total(parts);
-        let room = outbox.room();
+        let Some(entropy) = &mut self.entropy else {
+            let head = Header { fin, opcode, key: None, len: len as u64 }.emit();
+            if let [part] = parts {
+                return outbox.put_framed(head.array(), head.as_bytes().len(), part, keep);
+            }
+            outbox.put_framed(head.array(), head.as_bytes().len(), &[], len.saturating_add(keep))?;
+            return outbox.put(parts);
+        };
         // The key is taken only for a frame that fits: who fails changes nothing.
-        let size =
-            Header { fin, opcode, key: self.entropy.is_some().then_some([0; 4]), len: len as u64 }.size();
+        let size = Header { fin, opcode, key: Some([0; 4]), len: len as u64 }.size();
         let needed = len.saturating_add(size + keep);
-        if room < needed {
+        if outbox.room() < needed {
             return Err(Full { needed });
         }
-        let key = self.entropy.as_mut().map(crate::Entropy::take);
-        let head = Header { fin, opcode, key, len: len as u64 }.emit();
-        let Some(mut key) = key else {
-            return match parts {
-                [part] => outbox.put_framed(head.array(), size, part),
-                _ => {
-                    outbox.put(&[head.as_bytes()])?;
-                    outbox.put(parts)
-                }
-            };
-        };
-        let room = outbox.claim(size + len)?;
-        let (front, mut room) = room.split_at_mut(size);
-        front.copy_from_slice(head.as_bytes());
+        let mut key = entropy.take();
+        let head = Header { fin, opcode, key: Some(key), len: len as u64 }.emit();
+        outbox.put_framed(head.array(), size, &[], 0)?;
         for part in parts {
-            let Some((to, rest)) = room.split_at_mut_checked(part.len()) else { break };
-            copy_masked(key, part, to);
+            put_masked(key, part, outbox)?;
             key = rotated(key, part.len());
-            room = rest;
         }
         Ok(())
     }

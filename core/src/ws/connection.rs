@@ -31,13 +31,19 @@ impl Connection {
         }
         let size = 2 + wide + if self.server { 4 } else { 0 };
         let (head, body) = raw.get_mut(..size + len)?.split_at_mut_checked(size)?;
-        if self.server {
-            mask::apply_mask(*head.last_chunk::<4>()?, body);
-        }
+        let ascii = match (self.server, text) {
+            (false, _) => false,
+            (true, false) => {
+                mask::apply_mask(*head.last_chunk::<4>()?, body);
+                false
+            }
+            (true, true) => mask::unmask_text(*head.last_chunk::<4>()?, body),
+        };
+        let good = !text || ascii || is_utf8(body);
         self.at = size..size + len;
         self.raw = size + len;
         self.shown = if text { Shown::Text } else { Shown::Binary };
-        Some(!text || is_utf8(body))
+        Some(good)
     }
 
     #[cold]

@@ -13,6 +13,7 @@ macro_rules! each_subject {
         $do! {
             sse_stream: $crate::subjects::sse::Stream,
             sse_resync: $crate::subjects::sse::Resync,
+            sse_source: $crate::subjects::sse::Source,
             sse_feed: $crate::subjects::sse::Feed,
             polling_connection: $crate::subjects::polling::Both,
             polling_client: $crate::subjects::polling::Opened,
