@@ -41,6 +41,7 @@ mod rooms;
 mod serve;
 mod server;
 mod session;
+mod source;
 pub mod stack;
 mod stream;
 mod timer;
@@ -56,6 +57,7 @@ pub use peer::{Message, Peer};
 pub use protocol::ProtocolError;
 pub use request::{Request, Response};
 pub use server::{Handle, Server};
+pub use source::{Source, Wire};
 pub use traffic::{Carrier, Traffic};
 
 /// The README's code compiles and runs.

@@ -11,7 +11,7 @@ use super::{
     event::Gone,
 };
 use crate::{
-    Inbox, Incoming, Instant, Kind, Machine, Outbox, Progress, SendError, Transport,
+    Entropy, Inbox, Incoming, Instant, Kind, Machine, Outbox, Progress, SendError, Transport,
     http::{self, Exchange, Framing, RequestView},
 };
 
@@ -34,6 +34,16 @@ pub struct Feed {
     config: FeedConfig,
     /// When the next comment is due; set by `advance` after something was sent.
     due: Option<Instant>,
+    /// How old the stream may become, and what the subscriber is told then.
+    life: Option<Life>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    age: Duration,
+    retry: Duration,
+    /// Set by `advance`.
+    ends: Option<Instant>,
 }
 
 /// Who frames the answer.
@@ -95,7 +105,38 @@ impl Feed {
     /// If the request was HEAD, the answer ends with its head.
     #[must_use]
     pub fn over(exchange: Exchange, config: FeedConfig) -> Self {
-        Self { below: Below::Exchange(exchange), config, due: None }
+        Self { below: Below::Exchange(exchange), config, due: None, life: None }
+    }
+
+    /// Refuses a subscriber: status 503, and when to come back, in whole seconds. Answer so when there are too many
+    /// streams ([`Admission`](crate::hub::Admission) counts them), and with another time for each.
+    ///
+    /// A browser takes it for the end and tells the page; [`EventSource`](super::EventSource) comes back.
+    ///
+    /// # Errors
+    /// [`http::SendError`], nothing was written: it is not your turn, or the outbox is full.
+    #[cfg(feature = "alloc")]
+    pub fn refuse(
+        exchange: &mut Exchange,
+        retry_after: u64,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), http::SendError> {
+        let mut digits = [0; 20];
+        let digits = crate::decimal::write(retry_after, &mut digits);
+        let seconds = core::str::from_utf8(digits).unwrap_or_default();
+        exchange.respond(503, &[("retry-after", seconds), ("cache-control", "no-store")], b"", outbox)
+    }
+
+    /// Ends the stream when it is between three quarters of `age` and `age` old, after having told the subscriber to come
+    /// back after a random time up to `retry`. So streams move on to servers that were added, and those that were opened
+    /// together do not end together.
+    pub fn limit_age(&mut self, age: Duration, retry: Duration, entropy: &mut Entropy) {
+        let share = |time: Duration, random: [u8; 2]| {
+            let random = u32::from(u16::from_le_bytes(random));
+            (time / (1 << 16)).saturating_mul(random)
+        };
+        let age = age - share(age / 4, entropy.take());
+        self.life = Some(Life { age, retry: share(retry, entropy.take()), ends: None });
     }
 
     /// A feed that writes the body of an answer whose head is another HTTP stack's: status 200 and
@@ -116,7 +157,7 @@ impl Feed {
     /// ```
     #[must_use]
     pub fn as_body(config: FeedConfig) -> Self {
-        Self { below: Below::Body(Body::Open), config, due: None }
+        Self { below: Below::Body(Body::Open), config, due: None, life: None }
     }
 
     /// Where the subscriber wants to go on: the `Last-Event-ID` header (HTML 9.2.4). `None` when it is missing, empty,
@@ -197,6 +238,19 @@ impl Feed {
         if self.is_open() { Ok(()) } else { Err(SendError::NotOpen) }
     }
 
+    /// Ends the stream when it is old enough.
+    fn grow_old(&mut self, now: Instant, outbox: &mut Outbox<'_>) -> bool {
+        let Some(life) = &mut self.life else { return false };
+        let over = now >= *life.ends.get_or_insert(now + life.age);
+        if over {
+            let retry = life.retry;
+            // A hint, and where there is no room for it, the end comes without.
+            let _ = self.retry(retry, outbox);
+            self.end(outbox);
+        }
+        over
+    }
+
     /// Sends the comment when it is due.
     fn keep_alive(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
         let Some(every) = self.config.keep_alive else { return };
@@ -245,6 +299,9 @@ impl Machine for Feed {
                 // What is left of a body that the request came with is nobody's.
                 Progress::Event if self.event(inbox).is_none() => {}
                 Progress::NeedInput if self.is_open() => {
+                    if self.grow_old(now, outbox) {
+                        continue;
+                    }
                     self.keep_alive(now, outbox);
                     return Ok(progress);
                 }
@@ -270,11 +327,12 @@ impl Machine for Feed {
 
     fn deadline(&self) -> Option<Instant> {
         let due = self.due.filter(|_| self.is_open());
+        let ends = self.life.and_then(|life| life.ends).filter(|_| self.is_open());
         let below = match &self.below {
             Below::Exchange(exchange) => exchange.deadline(),
             Below::Body(_) => None,
         };
-        [below, due].into_iter().flatten().min()
+        [below, due, ends].into_iter().flatten().min()
     }
 
     fn release(&mut self, inbox: &mut Inbox<'_>) {
