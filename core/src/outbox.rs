@@ -316,6 +316,14 @@ impl<'s> Outbox<'s> {
         self.sent
     }
 
+    /// Forgets all there is, the end, too: for the next connection in the same memory. See
+    /// [`Link::renew`](crate::Link::renew).
+    pub fn clear(&mut self) {
+        self.advance(self.capacity() - self.room());
+        (self.sent, self.finished) = (0, false);
+        self.rest();
+    }
+
     /// Gives the memory of an empty growing outbox back, until something is written again: it keeps up to 512 bytes
     /// otherwise. Nothing happens while bytes wait, or over a borrowed slice.
     pub fn rest(&mut self) {

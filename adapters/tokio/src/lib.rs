@@ -2,6 +2,7 @@
 //! on one port.
 //!
 //! * [`Server`] is what most programs want: it recognises what each client speaks and hands you a [`Peer`].
+//! * [`stack`] lets hyper, axum and others in to the same server.
 //! * [`Connection`] drives one machine over one stream, for everything else.
 //!
 //! ```
@@ -40,6 +41,8 @@ mod rooms;
 mod serve;
 mod server;
 mod session;
+mod source;
+pub mod stack;
 mod stream;
 mod timer;
 mod traffic;
@@ -54,6 +57,7 @@ pub use peer::{Message, Peer};
 pub use protocol::ProtocolError;
 pub use request::{Request, Response};
 pub use server::{Handle, Server};
+pub use source::{Source, Wire};
 pub use traffic::{Carrier, Traffic};
 
 /// The README's code compiles and runs.

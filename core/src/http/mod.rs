@@ -60,6 +60,8 @@ mod event;
 mod exchange;
 mod fetch;
 mod head;
+#[cfg(feature = "http")]
+mod interop;
 mod url;
 mod view;
 mod wait;
@@ -72,6 +74,8 @@ pub use exchange::{Exchange, Framing};
 pub use fetch::Fetch;
 pub use url::{Url, UrlError};
 pub use view::{RequestView, ResponseView};
+#[cfg(feature = "alloc")]
+pub(crate) use write::check_headers;
 
 #[cfg(test)]
 mod tests {

@@ -36,6 +36,8 @@ impl Connection {
     /// ends it, pings and the close frame may go between them (RFC 6455 §5.4). The parts of a text must be UTF-8 once
     /// joined; that is the caller's promise and is not checked.
     ///
+    /// Where compression was agreed on, the message is compressed, part by part.
+    ///
     /// # Errors
     /// [`SendError::Unsuitable`] when `first` comes inside of a message or a later part without a first one;
     /// otherwise as [`send_text`](Self::send_text).
@@ -47,14 +49,20 @@ impl Connection {
         last: bool,
         outbox: &mut Outbox<'_>,
     ) -> Result<(), SendError> {
-        self.check_open()?;
-        if first == self.sending {
-            return Err(SendError::Unsuitable);
+        #[cfg(feature = "deflate")]
+        if self.extension.is_some() {
+            return self.send_fragment_with(kind, bytes, first, last, super::Compress::Auto, outbox);
         }
+        self.check_fragment(first)?;
         let opcode = if first { opcode(kind) } else { Opcode::Continuation };
         self.frame(last, opcode, &[bytes], CONTROL_ROOM, outbox)?;
         self.sending = !last;
         Ok(())
+    }
+
+    pub(super) fn check_fragment(&self, first: bool) -> Result<(), SendError> {
+        self.check_open()?;
+        if first == self.sending { Err(SendError::Unsuitable) } else { Ok(()) }
     }
 
     /// Sends a ping with at most 125 bytes. Rarely needed: see [`Config::ping_every`](super::Config::ping_every).
@@ -112,6 +120,10 @@ impl Connection {
         parts: &[&[u8]],
         outbox: &mut Outbox<'_>,
     ) -> Result<(), SendError> {
+        #[cfg(feature = "deflate")]
+        if self.extension.is_some() {
+            return self.send_with(kind, parts, super::Compress::Auto, outbox);
+        }
         self.check_message()?;
         Ok(self.frame(true, opcode(kind), parts, CONTROL_ROOM, outbox)?)
     }
@@ -140,7 +152,7 @@ impl Connection {
 
     /// Writes one frame when `keep` bytes are free behind it.
     #[inline]
-    fn frame(
+    pub(super) fn frame(
         &mut self,
         fin: bool,
         opcode: Opcode,
@@ -195,7 +207,8 @@ impl Transport for Connection {
             Event::Text(text) => Incoming::Text(text),
             Event::Binary(bytes) => Incoming::Binary(bytes),
             Event::Closed { .. } => Incoming::Closed,
-            Event::Ping(_) | Event::Pong(_) => Incoming::Other,
+            // A layer above takes whole messages: it leaves `Config::piece` alone.
+            Event::Ping(_) | Event::Pong(_) | Event::Piece { .. } => Incoming::Other,
         })
     }
 
