@@ -39,6 +39,7 @@ pub(super) fn whole_block(
 }
 
 /// As [`whole_block`], with one line of each kind at most.
+#[inline(never)]
 fn lines(
     bytes: &[u8],
     base: usize,
@@ -88,7 +89,7 @@ const BLOCK: usize = 32;
 const WORD: usize = 8;
 
 /// The first byte that is no printable ASCII: the end of the line, or something that wants a closer look.
-#[inline]
+#[inline(always)]
 pub(super) fn special(bytes: &[u8]) -> Option<usize> {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     let mut from = 0;
@@ -102,7 +103,7 @@ pub(super) fn special(bytes: &[u8]) -> Option<usize> {
 }
 
 /// As a signed number, a byte above 127 is below the space, too: one comparison for both, and for many bytes at once.
-#[inline]
+#[inline(always)]
 fn has_special(block: &[u8; BLOCK]) -> bool {
     let mut any = false;
     for byte in block {
@@ -111,7 +112,7 @@ fn has_special(block: &[u8; BLOCK]) -> bool {
     any
 }
 
-#[inline]
+#[inline(always)]
 fn special_word(bytes: &[u8]) -> Option<usize> {
     const LOW: u64 = u64::from_le_bytes([0x20; WORD]);
     const HIGH: u64 = u64::from_le_bytes([0x80; WORD]);
