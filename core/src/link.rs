@@ -204,4 +204,23 @@ impl<'s, M: Machine> Link<'s, M> {
             stalled: self.stalled,
         }
     }
+    /// The next connection in the same memory: nothing is left of this one. Where boxes are lent for ever (statics in a
+    /// firmware), this is how they are used again.
+    ///
+    /// ```
+    /// use stillwire::{Inbox, Instant, Link, Outbox, Want, http, ws};
+    ///
+    /// let (mut from_peer, mut to_peer) = ([0; 512], [0; 512]);
+    /// let config = http::Config::TINY;
+    /// let mut link = Link::new(http::Exchange::new(config), Inbox::new(&mut from_peer), Outbox::new(&mut to_peer));
+    /// link.inbox.push(b"GET / HT"); // and then the peer is gone
+    /// link.inbox.finish();
+    /// let mut link = link.renew(http::Exchange::new(config));
+    /// assert!(matches!(link.want(Instant::EPOCH), Ok(Want::Read { .. })));
+    /// ```
+    pub fn renew<N: Machine>(mut self, machine: N) -> Link<'s, N> {
+        self.inbox.clear();
+        self.outbox.clear();
+        Link { shut: false, stalled: None, ..self.switch(|_| machine) }
+    }
 }

@@ -51,7 +51,16 @@ impl core::ops::Add<Duration> for Instant {
     }
 }
 
-const fn nanos(duration: Duration) -> u64 {
+impl Instant {
+    /// The moment so many nanoseconds after this one; a machine that keeps many waits keeps them like that.
+    #[inline]
+    pub(crate) const fn after(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+}
+
+/// In nanoseconds, 584 years at most.
+pub(crate) const fn nanos(duration: Duration) -> u64 {
     let nanos = duration.as_nanos();
     if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
 }

@@ -69,6 +69,14 @@ part_autobahn() {
   run node tests/interop/autobahn.mjs "$out/autobahn"
 }
 
+# All 517 cases, by name only: the large ones of permessage-deflate take minutes.
+part_autobahn_full() {
+  need node
+  need python3
+  need_programs
+  run node tests/interop/autobahn.mjs "$out/autobahn" --full
+}
+
 part_std() {
   need_node
   need_python

@@ -2,6 +2,7 @@
 //! on one port.
 //!
 //! * [`Server`] is what most programs want: it recognises what each client speaks and hands you a [`Peer`].
+//! * [`stack`] lets hyper, axum and others in to the same server.
 //! * [`Connection`] drives one machine over one stream, for everything else.
 //!
 //! ```
@@ -41,6 +42,7 @@ mod serve;
 mod server;
 mod session;
 mod source;
+pub mod stack;
 mod stream;
 mod timer;
 mod traffic;

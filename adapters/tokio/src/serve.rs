@@ -15,7 +15,7 @@ use crate::{
     Carrier, Connection, Error, Handle, Request, Response,
     protocol::Protocol,
     server::{Inner, Stage, reached},
-    session::{Session, SessionStream},
+    session::Session,
     stream::Stream,
     traffic::Metered,
 };
@@ -108,7 +108,8 @@ fn route<'a>(inner: &Inner, head: &RequestHead<'_>, request: &Request, offered: 
         return unavailable();
     }
     if head.has_token("upgrade", "websocket") {
-        return match (config.gate.ask(Carrier::WebSocket, request), ws::Accept::new(head, offered)) {
+        let accept = ws::Accept::new(head, offered, &config.websocket);
+        return match (config.gate.ask(Carrier::WebSocket, request), accept) {
             (_, Err(error)) => Route::Refuse(refusal(error)),
             (Err(response), _) => Route::Refuse(response),
             (Ok(()), Ok(accept)) => Route::Upgrade(accept),
@@ -213,7 +214,7 @@ async fn upgrade(inner: &Arc<Inner>, mut http: Http, request: Request, accept: w
     }
     // The opening leaves before the peer is handed over: it may have to wait for somebody to accept it.
     http.flush().await?;
-    let websocket = ws::Connection::server(inner.config.websocket.clone());
+    let websocket = accept.connection(inner.config.websocket.clone());
     let connection = http.map_stream(Stream::Socket).switch(|_| Protocol::WebSocket(websocket));
     let _ = inner.incoming.send(inner.peer(connection, request, None)).await;
     Ok(())
@@ -270,19 +271,9 @@ async fn answer(inner: &Inner, http: &mut Http, answer: &Answer) -> Ended {
 
 /// A new session, and a peer that owns it.
 async fn open(inner: &Arc<Inner>, http: &mut Http, request: Request) -> Ended {
-    let config = &inner.config;
-    let mut opened = None;
-    let named = inner.open(|sid| {
-        let session = polling::Session::new(sid, &config.polling, crate::clock::now());
-        opened = Some((session.opened(), session.connection()));
-        Session::new(session)
-    });
-    let (Some((sid, session)), Some((opened, machine))) = (named, opened) else {
+    let Some((opened, peer)) = inner.open_session(request) else {
         return respond(inner, http, &Response::new(503).header("retry-after", "2")).await.map(drop);
     };
-    let stream = Stream::Session(SessionStream::new(session));
-    let connection = Connection::new(stream, Protocol::Polling(machine), config.inbox, config.outbox);
-    let peer = inner.peer(connection, request, Some(sid));
     if respond(inner, http, &from_answer(&opened)).await? {
         http.flush().await?;
         let _ = inner.incoming.send(peer).await;

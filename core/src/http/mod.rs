@@ -60,6 +60,8 @@ mod event;
 mod exchange;
 mod fetch;
 mod head;
+#[cfg(feature = "http")]
+mod interop;
 mod url;
 mod view;
 mod wait;

@@ -253,6 +253,30 @@ mod tests {
         }
     }
 
+    /// Every status that has a phrase, as the registry spells it.
+    #[test]
+    fn reasons() {
+        let listed = "200 OK,201 Created,202 Accepted,204 No Content,205 Reset Content,206 Partial Content,\
+            301 Moved Permanently,302 Found,303 See Other,304 Not Modified,307 Temporary Redirect,\
+            308 Permanent Redirect,400 Bad Request,401 Unauthorized,403 Forbidden,404 Not Found,\
+            405 Method Not Allowed,406 Not Acceptable,408 Request Timeout,409 Conflict,410 Gone,\
+            411 Length Required,412 Precondition Failed,413 Content Too Large,414 URI Too Long,\
+            415 Unsupported Media Type,416 Range Not Satisfiable,417 Expectation Failed,\
+            421 Misdirected Request,422 Unprocessable Content,426 Upgrade Required,\
+            428 Precondition Required,429 Too Many Requests,431 Request Header Fields Too Large,\
+            500 Internal Server Error,501 Not Implemented,502 Bad Gateway,503 Service Unavailable,\
+            504 Gateway Timeout,505 HTTP Version Not Supported";
+        let phrase = |status: u16| {
+            let line = listed
+                .split(',')
+                .find_map(|line| line.trim().split_once(' ').filter(|(n, _)| n.parse() == Ok(status)));
+            line.map_or("", |(_, phrase)| phrase)
+        };
+        for status in 200..600 {
+            assert_eq!(reason(status), phrase(status), "{status}");
+        }
+    }
+
     #[test]
     fn all_or_nothing() {
         let mut storage = [0; 39];

@@ -312,6 +312,11 @@ impl<'s> Desk<'s> {
         (self.up.capacity(), self.down.capacity())
     }
 
+    /// The up and the down pipe, with whatever is in them.
+    pub(super) fn into_pipes(self) -> (Inbox<'s>, Inbox<'s>) {
+        (self.up, self.down)
+    }
+
     /// What waits for the peer.
     pub(super) fn waiting(&self) -> &[u8] {
         self.down.unread()

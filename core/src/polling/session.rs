@@ -135,6 +135,28 @@ impl<'s> Session<'s> {
         }
     }
 
+    /// The next session, of another client, in the same memory: nothing is left of this one but its limits.
+    ///
+    /// ```
+    /// use stillwire::{Entropy, Inbox, Instant, polling::{Config, Session, Sid}};
+    ///
+    /// let (now, mut entropy) = (Instant::EPOCH, Entropy::insecure_seeded(1));
+    /// let (mut up, mut down) = ([0; 600], [0; 600]);
+    /// let (up, down) = (Inbox::new(&mut up), Inbox::new(&mut down));
+    /// let mut session = Session::over(Sid::new(&mut entropy), &Config::TINY, up, down, now);
+    /// session.post(br#"{"seq":1,"messages":["never read"]}"#).unwrap();
+    /// let mut session = session.renew(Sid::new(&mut entropy), now);
+    /// assert_eq!(session.read(&mut [0; 8]), None);
+    /// assert_eq!(session.post(br#"{"seq":1,"messages":[]}"#).unwrap().number(), 0);
+    /// ```
+    #[must_use]
+    pub fn renew(self, sid: Sid, now: Instant) -> Self {
+        let (mut up, mut down) = self.desk.into_pipes();
+        up.clear();
+        down.clear();
+        Self::over(sid, &self.config, up, down, now)
+    }
+
     /// Its name.
     #[must_use]
     pub fn sid(&self) -> Sid {

@@ -1,9 +1,11 @@
 //! The client's side of the handshake (RFC 6455 §4.1).
 
 use super::{
-    UpgradeError,
+    Config, Connection, UpgradeError,
     upgrade::{KEY, accept_for, base64, is_token},
 };
+#[cfg(feature = "deflate")]
+use super::{Deflate, upgrade::Text128};
 use crate::{
     Entropy, Outbox,
     http::{Fetch, ResponseView, SendError},
@@ -18,20 +20,40 @@ const MAX_LIST: usize = 512;
 #[derive(Clone, Debug)]
 pub struct Offer {
     key: [u8; KEY],
+    /// The settings that are wanted, and the offer that says so.
+    #[cfg(feature = "deflate")]
+    deflate: Option<(Deflate, Text128)>,
 }
 
 impl Offer {
-    /// An offer with a fresh key.
+    /// An offer with a fresh key. `config` says which extensions are offered.
     #[must_use]
-    pub fn new(entropy: &mut Entropy) -> Self {
-        Self { key: base64(&entropy.take::<16>()) }
+    pub fn new(entropy: &mut Entropy, config: &Config) -> Self {
+        #[cfg(not(feature = "deflate"))]
+        let _ = config;
+        Self {
+            key: base64(&entropy.take::<16>()),
+            #[cfg(feature = "deflate")]
+            deflate: config.deflate.map(|deflate| (deflate, deflate.offer())),
+        }
     }
 
     /// The value of Sec-WebSocket-Key, for a request that another HTTP stack writes: GET, `Upgrade: websocket`,
-    /// `Connection: Upgrade`, `Sec-WebSocket-Version: 13` and this.
+    /// `Connection: Upgrade`, `Sec-WebSocket-Version: 13`, this, and `Sec-WebSocket-Extensions` with
+    /// [`extensions`](Self::extensions) if there are any.
     #[must_use]
     pub fn key(&self) -> &str {
         core::str::from_utf8(&self.key).unwrap_or_default()
+    }
+
+    /// The value of Sec-WebSocket-Extensions, if any is offered.
+    #[must_use]
+    pub fn extensions(&self) -> Option<&str> {
+        #[cfg(feature = "deflate")]
+        if let Some((_, offer)) = &self.deflate {
+            return Some(offer.as_str());
+        }
+        None
     }
 
     /// Sends the request: `target` is path and query, `subprotocols` are in the order of preference, `headers` are
@@ -70,16 +92,16 @@ impl Offer {
         let mut all = [("", ""); MAX_HEADERS];
         let mut slots = all.iter_mut();
         let mut count = 0;
-        for header in ours.iter().chain(subprotocols.iter()).chain(headers) {
+        let extensions = self.extensions().map(|value| ("Sec-WebSocket-Extensions", value));
+        for header in ours.iter().chain(&subprotocols).chain(&extensions).chain(headers) {
             *slots.next().ok_or(SendError::BadHeader)? = *header;
             count += 1;
         }
         fetch.request("GET", target, all.get(..count).unwrap_or_default(), &[], outbox)
     }
 
-    /// Checks the answer; `subprotocols` are those that were sent. Gives the number of the one that the server chose.
-    /// Behind the head comes the server's first frame: it is time for
-    /// `link.switch(|_| ws::Connection::client(config, entropy))`.
+    /// Checks the answer; `subprotocols` are those that were sent. Behind the head comes the server's first frame: it is
+    /// time for `link.switch(|_| agreement.connection(config, entropy))`.
     ///
     /// # Errors
     /// The first thing that is wrong; there is no WebSocket then (§4.1). [`UpgradeError::Status`] is the common one:
@@ -88,7 +110,7 @@ impl Offer {
         &self,
         response: &impl ResponseView,
         subprotocols: &[&str],
-    ) -> Result<Option<usize>, UpgradeError> {
+    ) -> Result<Agreement, UpgradeError> {
         if response.status() != 101 {
             return Err(UpgradeError::Status(response.status()));
         }
@@ -98,15 +120,51 @@ impl Offer {
         if response.only("sec-websocket-accept") != Some(&accept_for(&self.key)) {
             return Err(UpgradeError::Accept);
         }
+        let mut agreement = Agreement {
+            subprotocol: None,
+            #[cfg(feature = "deflate")]
+            deflate: None,
+        };
         if response.header("sec-websocket-extensions").is_some() {
+            #[cfg(not(feature = "deflate"))]
             return Err(UpgradeError::Extension);
+            #[cfg(feature = "deflate")]
+            {
+                let (deflate, _) = self.deflate.ok_or(UpgradeError::Extension)?;
+                let agreed = deflate.agree(response.values("sec-websocket-extensions"));
+                agreement.deflate = Some(agreed.ok_or(UpgradeError::Extension)?);
+            }
         }
         if response.header("sec-websocket-protocol").is_none() {
-            return Ok(None);
+            return Ok(agreement);
         }
         let chosen = response.only("sec-websocket-protocol").unwrap_or_default();
         let number = subprotocols.iter().position(|offer| offer.as_bytes() == chosen);
-        number.map(Some).ok_or(UpgradeError::Subprotocol)
+        agreement.subprotocol = Some(number.ok_or(UpgradeError::Subprotocol)?);
+        Ok(agreement)
+    }
+}
+
+/// What client and server agreed on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Agreement {
+    /// The number of the subprotocol that the server chose, among those that were offered.
+    pub subprotocol: Option<usize>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<Deflate>,
+}
+
+impl Agreement {
+    /// The client's side of the connection, with what was agreed on; `config` as it was given to [`Offer::new`].
+    /// Mask keys come from `entropy`.
+    #[must_use]
+    pub fn connection(&self, config: Config, entropy: Entropy) -> Connection {
+        #[cfg(feature = "deflate")]
+        if let Some(deflate) = self.deflate {
+            return Connection::client(config, entropy).with(deflate);
+        }
+        Connection::client(config, entropy)
     }
 }
 

@@ -31,6 +31,9 @@ enum Command {
     Echo {
         /// ws://HOST:PORT/TARGET
         url: String,
+        /// Offer permessage-deflate.
+        #[arg(long)]
+        deflate: bool,
     },
 }
 
@@ -50,13 +53,16 @@ struct Talk {
     /// The largest message to take, in bytes.
     #[arg(long, default_value_t = 16 << 20)]
     max_message: usize,
+    /// Offer permessage-deflate.
+    #[arg(long)]
+    deflate: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     // Standard input may still be waited for, in a thread that cannot be stopped: leave without it.
     let result = match Args::parse().command {
-        Command::Echo { url } => echo(&url).await,
+        Command::Echo { url, deflate } => echo(&url, deflate).await,
         Command::Ws(talk) => run(talk).await,
     };
     let failed = match result {
@@ -75,11 +81,12 @@ async fn main() {
 type Failure = Box<dyn std::error::Error>;
 
 /// Sends everything back. The end is the server's; a server that breaks the protocol is told, and waited for.
-async fn echo(url: &str) -> Result<(u16, String), Failure> {
+async fn echo(url: &str, deflate: bool) -> Result<(u16, String), Failure> {
     let (host, target) = split(url).ok_or("a URL looks like ws://HOST:PORT/TARGET")?;
     let mut opening = Opening::new(host, &target);
     opening.config.max_message = 16 << 20;
     opening.config.max_fragments = 1 << 20;
+    opening.config.deflate = deflate.then(ws::Deflate::default);
     // One message in, one message out: both boxes must hold the largest.
     (opening.inbox, opening.outbox) = (17 << 20, 34 << 20);
     let (mut connection, _) = opening.open(TcpStream::connect(host).await?).await?;
@@ -100,14 +107,15 @@ async fn echo(url: &str) -> Result<(u16, String), Failure> {
 }
 
 async fn run(
-    Talk { url, protocol, open_within, close_within, max_message }: Talk,
+    Talk { url, protocol, open_within, close_within, max_message, deflate }: Talk,
 ) -> Result<(u16, String), Failure> {
     let (host, target) = split(&url).ok_or("a URL looks like ws://HOST:PORT/TARGET")?;
     let subprotocols: Vec<&str> = protocol.iter().map(String::as_str).collect();
     let mut opening = Opening::new(host, &target);
     opening.subprotocols = &subprotocols;
     opening.config.max_message = max_message;
-    (opening.inbox, opening.outbox) = (max_message + 1024, max_message + 1024);
+    opening.config.deflate = deflate.then(ws::Deflate::default);
+    (opening.inbox, opening.outbox) = (max_message + (64 << 10), 2 * max_message + 1024);
     let millis = |value: Option<u64>, default| value.map_or(default, Duration::from_millis);
     opening.within = millis(open_within, opening.within);
     opening.config.close_within = millis(close_within, opening.config.close_within);

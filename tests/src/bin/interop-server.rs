@@ -16,6 +16,7 @@ use stillwire::{
     http::RequestView,
     hub::{Cursor, Ids, Log, LogBounds, Since},
     sse::{Block, Feed},
+    ws,
 };
 use stillwire_tokio::{Config, Handle, Message, Peer, Request, Response, Server, entropy, now};
 use tokio::{io::AsyncReadExt, net::TcpListener, sync::watch};
@@ -81,7 +82,8 @@ fn start(key: &str, listener: TcpListener) -> Handle {
             config.websocket.max_fragments = 1 << 20;
             config.websocket.ping_every = None;
             config.subprotocols = vec!["echo".to_owned(), "chat".to_owned()];
-            (config.inbox, config.outbox) = ((16 << 20) + 1024, 40 << 20);
+            config.websocket.deflate = Some(ws::Deflate::default());
+            (config.inbox, config.outbox) = ((16 << 20) + (64 << 10), 40 << 20);
         }
         "ws-small" => {
             config.websocket.max_message = 64 << 10;

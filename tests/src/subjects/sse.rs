@@ -212,7 +212,7 @@ impl Subject for Source {
 }
 
 /// The feed, from behind the head of its answer. `body=N` makes the request one whose N bytes of body are still to come,
-/// `head` one for nothing but the head; `keep_alive=MS`, 0 for never.
+/// `head` one for nothing but the head; `as_body` is a feed below which there is no exchange; `keep_alive=MS`, 0 for never.
 #[derive(Debug)]
 pub struct Feed;
 
@@ -241,6 +241,9 @@ impl Subject for Feed {
         let mut config = sse::FeedConfig::default();
         if let Some(time) = options.millis("keep_alive") {
             config.keep_alive = (!time.is_zero()).then_some(time);
+        }
+        if options.has("as_body") {
+            return sse::Feed::as_body(config);
         }
         let body: usize = options.get("body").unwrap_or(0);
         let method = if options.has("head") { "HEAD" } else { "POST" };
