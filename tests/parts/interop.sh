@@ -7,6 +7,7 @@ need_programs() {
   run cargo build --locked -p stillwire-std --examples --features tls
   bin=$(target_dir)/debug
   export INTEROP_SERVER=$bin/interop-server INTEROP_CLIENT=$bin/interop-client INTEROP_STD=$bin/examples
+  export INTEROP_SSE_CLIENT=$bin/sse-client
 }
 
 part_scripts() {
