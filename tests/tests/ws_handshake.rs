@@ -4,7 +4,7 @@
 use stillwire::{
     Entropy, Inbox, Instant, Link, Machine, Outbox, Progress, Want,
     http::{self, Answer, Exchange, Fetch, SendError},
-    ws::{Accept, Config, Connection, Event, Offer, UpgradeError, is_same_origin},
+    ws::{Accept, Config, Event, Offer, UpgradeError, is_same_origin},
 };
 
 /// The request of RFC 6455 §1.2.
@@ -20,7 +20,9 @@ fn with_request<T>(text: &str, look: impl FnOnce(&httparse::Request<'_, '_>) -> 
 }
 
 fn accept(text: &str, offered: &[&'static str]) -> Result<Option<&'static str>, UpgradeError> {
-    with_request(text, |request| Accept::new(request, offered).map(|accept| accept.subprotocol()))
+    with_request(text, |request| {
+        Accept::new(request, offered, &Config::default()).map(|accept| accept.subprotocol())
+    })
 }
 
 fn changed(from: &str, to: &str) -> String {
@@ -35,7 +37,7 @@ fn the_example_of_the_rfc() {
     let mut storage = [0; 512];
     let mut outbox = Outbox::new(&mut storage);
     with_request(GOOD, |request| {
-        let accept = Accept::new(request, &["chat"]).unwrap();
+        let accept = Accept::new(request, &["chat"], &Config::default()).unwrap();
         assert_eq!(accept.value(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         accept.write(&[("Set-Cookie", "a=b"), ("set-cookie", "c=d")], &mut outbox).unwrap();
     });
@@ -136,7 +138,7 @@ fn subprotocols() {
 fn headers_of_the_answer() {
     let mut storage = [0; 200];
     with_request(GOOD, |request| {
-        let accept = Accept::new(request, &[]).unwrap();
+        let accept = Accept::new(request, &[], &Config::default()).unwrap();
         for bad in [
             ("X", "a\r\nSet-Cookie: b"),
             ("X", "a\nb"),
@@ -206,14 +208,15 @@ fn check(answer: &str, subprotocols: &[&str]) -> Result<Option<usize>, UpgradeEr
     let mut table = [httparse::EMPTY_HEADER; 16];
     let mut response = httparse::Response::new(&mut table);
     assert!(response.parse(answer.as_bytes()).expect("HTTP").is_complete());
-    offer().check(&response, subprotocols)
+    offer().check(&response, subprotocols).map(|agreement| agreement.subprotocol)
 }
 
 /// An offer with the key of RFC 6455 §1.3.
 fn offer() -> Offer {
-    let offer = Offer::new(&mut Entropy::from_fn(|bytes| {
+    let mut entropy = Entropy::from_fn(|bytes| {
         bytes.iter_mut().zip(b"the sample nonce".iter().cycle()).for_each(|(to, byte)| *to = *byte);
-    }));
+    });
+    let offer = Offer::new(&mut entropy, &Config::default());
     assert_eq!(offer.key(), "dGhlIHNhbXBsZSBub25jZQ==");
     offer
 }
@@ -308,7 +311,7 @@ fn a_whole_conversation() {
         let mut server = link(Exchange::new(http::Config::default()));
         let now = Instant::EPOCH;
         let mut entropy = Entropy::insecure_seeded(1);
-        let offer = Offer::new(&mut entropy);
+        let offer = Offer::new(&mut entropy, &Config::default());
         let headers = [("Origin", "https://a.example")];
         offer
             .send(&mut client.machine, "a.example", "/chat?x", &["b", "a"], &headers, &mut client.outbox)
@@ -320,9 +323,9 @@ fn a_whole_conversation() {
         let (event, reply) = server.turn().unwrap();
         let http::Event::Head(head) = event else { panic!("{event:?}") };
         assert!(is_same_origin(&head));
-        let accept = Accept::new(&head, &["a", "c"]).unwrap();
+        let accept = Accept::new(&head, &["a", "c"], &Config::default()).unwrap();
         accept.write(&[], reply.outbox).unwrap();
-        let mut server = server.switch(|_| Connection::server(Config::default()));
+        let mut server = server.switch(|_| accept.connection(Config::default()));
         server.machine.send_text("welcome", &mut server.outbox).unwrap();
 
         while client.want(now).unwrap() != Want::Deliver {
@@ -330,8 +333,9 @@ fn a_whole_conversation() {
         }
         let (event, _) = client.turn().unwrap();
         let Answer::Head(head) = event else { panic!("{event:?}") };
-        assert_eq!(offer.check(&head, &["b", "a"]), Ok(Some(1)));
-        let mut client = client.switch(|_| Connection::client(Config::default(), entropy));
+        let agreement = offer.check(&head, &["b", "a"]).unwrap();
+        assert_eq!(agreement.subprotocol, Some(1));
+        let mut client = client.switch(|_| agreement.connection(Config::default(), entropy));
         client.machine.send_text("hello", &mut client.outbox).unwrap();
 
         let (mut heard, mut told) = (vec![], vec![]);
@@ -364,11 +368,99 @@ fn a_refusal() {
     assert_eq!(server.want(Instant::EPOCH), Ok(Want::Deliver));
     let (event, reply) = server.turn().unwrap();
     let http::Event::Head(head) = event else { panic!("{event:?}") };
-    let refusal = Accept::new(&head, &[]).unwrap_err();
+    let refusal = Accept::new(&head, &[], &Config::default()).unwrap_err();
     reply.machine.close_after();
     reply.machine.respond(refusal.http_status(), refusal.headers(), b"", reply.outbox).unwrap();
     let answer = core::str::from_utf8(server.outbox.chunk()).unwrap().to_ascii_lowercase();
     for part in ["http/1.1 426 ", "\r\nsec-websocket-version: 13\r\n", "\r\nconnection: upgrade, close\r\n"] {
         assert!(answer.contains(part), "{answer}");
     }
+}
+
+/// What another HTTP stack shows of a request, over HTTP/2 with its pseudo-headers.
+struct Foreign {
+    method: &'static str,
+    protocol: Option<&'static str>,
+    headers: Vec<(&'static str, &'static str)>,
+}
+
+impl http::RequestView for Foreign {
+    fn method(&self) -> &str {
+        self.method
+    }
+    fn target(&self) -> &str {
+        "/chat"
+    }
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let named = self.headers.iter().filter(move |header| header.0.eq_ignore_ascii_case(name));
+        named.map(|header| header.1.as_bytes())
+    }
+    fn protocol(&self) -> Option<&str> {
+        self.protocol
+    }
+}
+
+/// The example of RFC 8441 §5.1.
+fn connect() -> Foreign {
+    let headers = vec![
+        ("host", "server.example.com"),
+        ("sec-websocket-protocol", "chat, superchat"),
+        ("sec-websocket-version", "13"),
+        ("origin", "http://www.example.com"),
+    ];
+    Foreign { method: "CONNECT", protocol: Some("websocket"), headers }
+}
+
+#[test]
+fn extended_connect() {
+    let config = Config::default();
+    let accept = Accept::new(&connect(), &["chat"], &config).unwrap();
+    assert_eq!((accept.http_status(), accept.value()), (200, ""));
+    assert_eq!(accept.headers().collect::<Vec<_>>(), [("sec-websocket-protocol", "chat")]);
+    assert_eq!(accept.write(&[], &mut Outbox::with_limit(512)), Err(SendError::NotYourTurn));
+    assert!(accept.connection(config.clone()).is_open());
+    // The key has no meaning here, so a bad one does no harm.
+    let mut request = connect();
+    request.headers.push(("sec-websocket-key", "abc"));
+    assert!(Accept::new(&request, &[], &config).is_ok());
+    for (name, value, error, status) in [
+        ("upgrade", "websocket", UpgradeError::Connect, 400),
+        ("connection", "upgrade", UpgradeError::Connect, 400),
+        ("sec-websocket-version", "13", UpgradeError::Version, 426),
+        ("content-length", "5", UpgradeError::Body, 400),
+        ("transfer-encoding", "chunked", UpgradeError::Body, 400),
+    ] {
+        let mut request = connect();
+        request.headers.push((name, value));
+        let refused = Accept::new(&request, &[], &config).unwrap_err();
+        assert_eq!((refused, refused.http_status()), (error, status));
+    }
+    for (protocol, error, status) in
+        [(Some("connect-udp"), UpgradeError::Protocol, 501), (None, UpgradeError::Method, 405)]
+    {
+        let refused = Accept::new(&Foreign { protocol, ..connect() }, &[], &config).unwrap_err();
+        assert_eq!((refused, refused.http_status()), (error, status));
+    }
+    // A GET is none, whatever the stack says, and needs all that RFC 6455 asks for.
+    let refused = Accept::new(&Foreign { method: "GET", ..connect() }, &[], &config).unwrap_err();
+    assert_eq!(refused, UpgradeError::NoUpgrade);
+}
+
+#[test]
+fn the_answer_for_another_stack() {
+    with_request(GOOD, |request| {
+        let accept = Accept::new(request, &["chat"], &Config::default()).unwrap();
+        assert_eq!(accept.http_status(), 101);
+        let mut outbox = Outbox::with_limit(512);
+        accept.write(&[], &mut outbox).unwrap();
+        let written = core::str::from_utf8(outbox.chunk()).unwrap();
+        let mut headers = vec![];
+        for line in written.lines().skip(1).filter(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(": ").unwrap();
+            headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+        let listed = accept.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(listed.collect::<Vec<_>>(), headers);
+        assert_eq!(UpgradeError::Origin.http_status(), 403);
+    });
 }

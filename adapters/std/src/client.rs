@@ -152,7 +152,7 @@ impl<'a> Connect<'a> {
     /// [`ConnectError`].
     pub fn over<S: Socket>(&self, socket: S) -> Result<(WebSocket<S>, Option<&'a str>), ConnectError> {
         let mut entropy = entropy();
-        let offer = ws::Offer::new(&mut entropy);
+        let offer = ws::Offer::new(&mut entropy, &self.config);
         let mut waits = http::Config::default();
         (waits.head_within, waits.wait_within) = (self.within, self.within);
         let (inbox, outbox) = (Inbox::with_limit(self.inbox), Outbox::with_limit(self.outbox));
@@ -167,13 +167,13 @@ impl<'a> Connect<'a> {
             self.headers,
             &mut link.outbox,
         )?;
-        let chosen = match connection.next()? {
+        let agreement = match connection.next()? {
             Some((http::Answer::Head(head), _)) => offer.check(&head, self.subprotocols)?,
             _ => return Err(http::Error::NoAnswer.into()),
         };
-        let subprotocol = chosen.and_then(|chosen| self.subprotocols.get(chosen).copied());
+        let subprotocol = agreement.subprotocol.and_then(|chosen| self.subprotocols.get(chosen).copied());
         let config = self.config.clone();
-        Ok((connection.switch(|_| ws::Connection::client(config, entropy)), subprotocol))
+        Ok((connection.switch(|_| agreement.connection(config, entropy)), subprotocol))
     }
 }
 

@@ -129,7 +129,7 @@ impl<'a> Accept<'a> {
     ) -> Result<Accepted<'a, T, S>, AcceptError> {
         let (inbox, outbox) = (Inbox::with_limit(self.inbox), Outbox::with_limit(self.outbox));
         let mut connection = Connection::new(socket, http::Exchange::new(self.http), inbox, outbox);
-        let (subprotocol, request) = match self.answer(&mut connection, decide) {
+        let (accept, request) = match self.answer(&mut connection, decide) {
             Ok(accepted) => accepted,
             Err(error) => {
                 // An answer that could not be sent must not leave the client waiting; one that was sent stays.
@@ -141,20 +141,20 @@ impl<'a> Accept<'a> {
             }
         };
         let config = self.config.clone();
-        let mut connection = connection.switch(|_| ws::Connection::server(config));
+        let mut connection = connection.switch(|_| accept.connection(config));
         connection.flush()?;
-        Ok(Accepted { connection, subprotocol, request })
+        Ok(Accepted { connection, subprotocol: accept.subprotocol(), request })
     }
 
     fn answer<T, S: Socket>(
         &self,
         connection: &mut Connection<'static, http::Exchange, S>,
         decide: impl FnOnce(&http::RequestHead<'_>) -> Result<T, u16>,
-    ) -> Result<(Option<&'a str>, T), AcceptError> {
+    ) -> Result<(ws::Accept<'a>, T), AcceptError> {
         let Some((http::Event::Head(head), reply)) = connection.next()? else {
             return Err(AcceptError::Left);
         };
-        let decided = ws::Accept::new(&head, self.subprotocols)
+        let decided = ws::Accept::new(&head, self.subprotocols, &self.config)
             .map_err(|error| (error.http_status(), error.headers(), AcceptError::Upgrade(error)))
             .and_then(|accept| match decide(&head) {
                 Ok(request) => Ok((accept, request)),
@@ -163,7 +163,7 @@ impl<'a> Accept<'a> {
         match decided {
             Ok((accept, request)) => {
                 accept.write(self.headers, reply.outbox)?;
-                Ok((accept.subprotocol(), request))
+                Ok((accept, request))
             }
             Err((status, headers, error)) => {
                 reply.machine.close_after();

@@ -27,22 +27,23 @@ async fn echo(socket: TcpStream) -> Result<(), Failure> {
     // First it is HTTP …
     let exchange = http::Exchange::new(http::Config::default());
     let mut http = Connection::new(socket, exchange, 1 << 20, 1 << 20);
-    loop {
+    let config = ws::Config::default();
+    let accept = loop {
         let Some((event, reply)) = http.next().await? else { return Ok(()) };
         let http::Event::Head(head) = event else { continue };
-        match ws::Accept::new(&head, &[]) {
+        match ws::Accept::new(&head, &[], &config) {
             Ok(accept) => {
                 accept.write(&[], reply.outbox)?;
-                break;
+                break accept;
             }
             Err(error) => {
                 let why = format!("{error}\n");
                 reply.machine.respond(error.http_status(), error.headers(), why.as_bytes(), reply.outbox)?;
             }
         }
-    }
+    };
     // … then a WebSocket, over the same boxes: what came behind the head is not lost.
-    let mut websocket = http.switch(|_| ws::Connection::server(ws::Config::default()));
+    let mut websocket = http.switch(|_| accept.connection(config));
     while let Some((event, reply)) = websocket.next().await? {
         match event {
             ws::Event::Text(text) => reply.machine.send_text(text, reply.outbox)?,

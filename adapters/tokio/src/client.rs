@@ -99,11 +99,11 @@ impl<'a> Opening<'a> {
         stream: S,
     ) -> Result<(Connection<S, ws::Connection>, Option<usize>), OpenError> {
         let mut entropy = entropy();
-        let offer = ws::Offer::new(&mut entropy);
+        let offer = ws::Offer::new(&mut entropy, &self.config);
         let mut http = Connection::new(stream, Fetch::new(http::Config::default()), self.inbox, self.outbox);
         let (fetch, outbox) = (&mut http.link.machine, &mut http.link.outbox);
         offer.send(fetch, self.host, self.target, self.subprotocols, self.headers, outbox)?;
-        let chosen = loop {
+        let agreement = loop {
             match http.next().await? {
                 Some((Answer::Head(head), _)) => break offer.check(&head, self.subprotocols)?,
                 Some(_) => {}
@@ -111,6 +111,6 @@ impl<'a> Opening<'a> {
             }
         };
         let config = self.config.clone();
-        Ok((http.switch(|_| ws::Connection::client(config, entropy)), chosen))
+        Ok((http.switch(|_| agreement.connection(config, entropy)), agreement.subprotocol))
     }
 }

@@ -108,7 +108,8 @@ fn route<'a>(inner: &Inner, head: &RequestHead<'_>, request: &Request, offered: 
         return unavailable();
     }
     if head.has_token("upgrade", "websocket") {
-        return match (config.gate.ask(Carrier::WebSocket, request), ws::Accept::new(head, offered)) {
+        let accept = ws::Accept::new(head, offered, &config.websocket);
+        return match (config.gate.ask(Carrier::WebSocket, request), accept) {
             (_, Err(error)) => Route::Refuse(refusal(error)),
             (Err(response), _) => Route::Refuse(response),
             (Ok(()), Ok(accept)) => Route::Upgrade(accept),
@@ -213,7 +214,7 @@ async fn upgrade(inner: &Arc<Inner>, mut http: Http, request: Request, accept: w
     }
     // The opening leaves before the peer is handed over: it may have to wait for somebody to accept it.
     http.flush().await?;
-    let websocket = ws::Connection::server(inner.config.websocket.clone());
+    let websocket = accept.connection(inner.config.websocket.clone());
     let connection = http.map_stream(Stream::Socket).switch(|_| Protocol::WebSocket(websocket));
     let _ = inner.incoming.send(inner.peer(connection, request, None)).await;
     Ok(())

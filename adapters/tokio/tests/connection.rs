@@ -340,9 +340,9 @@ async fn opening() {
     let server = tokio::spawn(async move {
         let mut exchange = Connection::new(b, http::Exchange::new(http::Config::default()), 4096, 4096);
         let Some((http::Event::Head(head), reply)) = exchange.next().await.unwrap() else { panic!() };
-        let accept = ws::Accept::new(&head, &["chat"]).unwrap();
+        let accept = ws::Accept::new(&head, &["chat"], &ws::Config::default()).unwrap();
         accept.write(&[], reply.outbox).unwrap();
-        let mut server = exchange.switch(|_| ws::Connection::server(ws::Config::default()));
+        let mut server = exchange.switch(|_| accept.connection(ws::Config::default()));
         send(&mut server, "first");
         next(&mut server).await
     });

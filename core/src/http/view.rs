@@ -33,6 +33,12 @@ pub trait RequestView {
         1
     }
 
+    /// The `:protocol` of an extended CONNECT (RFC 8441 §4), from a stack that speaks HTTP/2 or HTTP/3. Such a stack
+    /// shows `:authority` as the value of `host`.
+    fn protocol(&self) -> Option<&str> {
+        None
+    }
+
     /// The path of the target: without the query and, in absolute form, without scheme and authority.
     /// Percent-encoding stays as it is.
     fn path(&self) -> &str {

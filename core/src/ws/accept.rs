@@ -1,7 +1,7 @@
 //! The server's side of the handshake (RFC 6455 §4.2).
 
 use super::{
-    UpgradeError,
+    Config, Connection, UpgradeError,
     upgrade::{accept_for, is_key, is_token},
 };
 use crate::{
@@ -19,11 +19,13 @@ const FRONT: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\
 ///
 /// **Look at the origin, too.** Browsers let any page open a WebSocket to any host and send that host's cookies along
 /// (cross-site WebSocket hijacking, RFC 6455 §10.2). Where cookies mean something, refuse what is not
-/// [`is_same_origin`] with 403, or compare `request.only("origin")` with the origins that you know.
+/// [`is_same_origin`], or compare `request.only("origin")` with the origins that you know, and refuse with
+/// [`UpgradeError::Origin`].
 ///
 /// ```
 /// use stillwire::{Outbox, ws};
 ///
+/// let config = ws::Config::default();
 /// let mut table = [httparse::EMPTY_HEADER; 16];
 /// let mut request = httparse::Request::new(&mut table);
 /// request.parse(b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
@@ -32,7 +34,7 @@ const FRONT: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\
 ///     Sec-WebSocket-Version: 13\r\n\r\n")?;
 ///
 /// assert!(ws::is_same_origin(&request));
-/// let accept = ws::Accept::new(&request, &["superchat", "chat"])?;
+/// let accept = ws::Accept::new(&request, &["superchat", "chat"], &config)?;
 /// assert_eq!(accept.subprotocol(), Some("chat")); // the client's first choice that we know
 ///
 /// let mut storage = [0; 512];
@@ -41,44 +43,43 @@ const FRONT: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\
 /// assert_eq!(outbox.chunk(), b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
 ///     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
 ///     Sec-WebSocket-Protocol: chat\r\n\r\n");
+/// let server = accept.connection(config); // behind the answer goes the first frame
+/// assert!(server.is_open());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Another HTTP stack
+/// It writes the answer itself: [`http_status`](Self::http_status) and [`headers`](Self::headers) are all of it. Over
+/// HTTP/2 and HTTP/3 a browser opens a WebSocket with an extended CONNECT (RFC 8441, RFC 9220): the same checks with the
+/// rules of those, where [`RequestView::protocol`] tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Accept<'a> {
-    value: [u8; 28],
+    /// What answers the key; a CONNECT has none.
+    value: Option<[u8; 28]>,
     subprotocol: Option<&'a str>,
 }
 
 impl<'a> Accept<'a> {
     /// Checks a request strictly. Of the subprotocols that it lists, the first one that is also `offered` is chosen;
-    /// none when there is none. Extensions are not used.
+    /// none when there is none. `config` says which extensions may be used.
     ///
     /// # Errors
     /// The first thing that is wrong; answer with its [`http_status`](UpgradeError::http_status) and
     /// [`headers`](UpgradeError::headers), and close.
-    pub fn new(request: &impl RequestView, offered: &[&'a str]) -> Result<Self, UpgradeError> {
-        if request.method() != "GET" {
-            return Err(UpgradeError::Method);
-        }
-        if request.version_minor() < 1 {
-            return Err(UpgradeError::HttpVersion);
-        }
-        if request.only("host").is_none_or(<[u8]>::is_empty) {
-            return Err(UpgradeError::Host);
-        }
-        if !request.has_token("upgrade", "websocket") || !request.has_token("connection", "upgrade") {
-            return Err(UpgradeError::NoUpgrade);
-        }
-        if request.only("sec-websocket-version") != Some(b"13") {
-            return Err(UpgradeError::Version);
-        }
-        let key = request.only("sec-websocket-key").filter(|key| is_key(key)).ok_or(UpgradeError::Key)?;
-        if request.header("transfer-encoding").is_some()
-            || request.values("content-length").any(|n| n != b"0")
-        {
-            return Err(UpgradeError::Body);
-        }
-        Ok(Self { value: accept_for(key), subprotocol: choose(request, offered)? })
+    pub fn new(
+        request: &impl RequestView,
+        offered: &[&'a str],
+        _config: &Config,
+    ) -> Result<Self, UpgradeError> {
+        let value = match request.method() {
+            "GET" => Some(accept_for(upgraded(request)?)),
+            "CONNECT" if request.protocol().is_some() => {
+                connected(request)?;
+                None
+            }
+            _ => return Err(UpgradeError::Method),
+        };
+        Ok(Self { value, subprotocol: choose(request, offered)? })
     }
 
     /// The subprotocol that was agreed on.
@@ -87,37 +88,109 @@ impl<'a> Accept<'a> {
         self.subprotocol
     }
 
-    /// The value of Sec-WebSocket-Accept, for an answer that another HTTP stack writes: status 101,
-    /// `Upgrade: websocket`, `Connection: Upgrade`, this, and `Sec-WebSocket-Protocol` if there is one.
+    /// The value of Sec-WebSocket-Accept; empty for an extended CONNECT, which has no key.
     #[must_use]
     pub fn value(&self) -> &str {
-        core::str::from_utf8(&self.value).unwrap_or_default()
+        self.value.as_ref().and_then(|value| core::str::from_utf8(value).ok()).unwrap_or_default()
+    }
+
+    /// The value of Sec-WebSocket-Extensions: what was agreed on, if anything.
+    #[must_use]
+    pub fn extensions(&self) -> Option<&str> {
+        None
+    }
+
+    /// The status of the answer, for another HTTP stack: 101, or 200 for an extended CONNECT (RFC 8441 §5).
+    #[must_use]
+    pub const fn http_status(&self) -> u16 {
+        if self.value.is_some() { 101 } else { 200 }
+    }
+
+    /// The headers of the answer, for another HTTP stack, in lower case. Add your own behind them, no body.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let upgrade = self.value.is_some().then_some([
+            ("upgrade", "websocket"),
+            ("connection", "Upgrade"),
+            ("sec-websocket-accept", self.value()),
+        ]);
+        let chosen = self.subprotocol.map(|name| ("sec-websocket-protocol", name));
+        let extensions = self.extensions().map(|value| ("sec-websocket-extensions", value));
+        upgrade.into_iter().flatten().chain(chosen).chain(extensions)
+    }
+
+    /// The server's side of the connection, with what was agreed on; `config` as it was given to [`new`](Self::new).
+    /// Right for an upgraded stream of another HTTP stack, too.
+    #[must_use]
+    pub fn connection(&self, config: Config) -> Connection {
+        Connection::server(config)
     }
 
     /// Writes the answer, with `headers` of your own (cookies) in it. Behind it goes the first frame: it is time for
-    /// `link.switch(|_| ws::Connection::server(config))`.
+    /// `link.switch(|_| accept.connection(config))`.
     ///
     /// # Errors
     /// [`SendError::BadHeader`] for a name that is no token, a value with a control character in it, and the headers
     /// that belong to the handshake (`sec-websocket-*`, `connection`, `upgrade`) or to a body
-    /// (`content-length`, `transfer-encoding`). [`SendError::Full`].
+    /// (`content-length`, `transfer-encoding`). [`SendError::Full`]. [`SendError::NotYourTurn`] for an extended
+    /// CONNECT: only an HTTP/2 stack can answer it.
     pub fn write(&self, headers: &[(&str, &str)], outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        let value = self.value.as_ref().ok_or(SendError::NotYourTurn)?;
         if !headers.iter().all(|(name, value)| may_be_added(name, value)) {
             return Err(SendError::BadHeader);
         }
         let subprotocol = self.subprotocol.map(|name| ("Sec-WebSocket-Protocol", name));
-        let headers = || subprotocol.iter().chain(headers);
+        let extensions = self.extensions().map(|value| ("Sec-WebSocket-Extensions", value));
+        let headers = || subprotocol.iter().chain(&extensions).chain(headers);
         let size = |sum: usize, (name, value): &(&str, &str)| sum + name.len() + value.len() + 4;
-        let needed = headers().fold(FRONT.len() + self.value.len() + 4, size);
+        let needed = headers().fold(FRONT.len() + value.len() + 4, size);
         if outbox.room() < needed {
             return Err(SendError::Full(Full { needed }));
         }
-        outbox.put(&[FRONT, &self.value, b"\r\n"])?;
+        outbox.put(&[FRONT, value, b"\r\n"])?;
         for (name, value) in headers() {
             outbox.put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"])?;
         }
         Ok(outbox.put(&[b"\r\n"])?)
     }
+}
+
+/// RFC 6455 §4.2.1: everything but the method. Gives the key.
+fn upgraded(request: &impl RequestView) -> Result<&[u8], UpgradeError> {
+    if request.version_minor() < 1 {
+        return Err(UpgradeError::HttpVersion);
+    }
+    if request.only("host").is_none_or(<[u8]>::is_empty) {
+        return Err(UpgradeError::Host);
+    }
+    if !request.has_token("upgrade", "websocket") || !request.has_token("connection", "upgrade") {
+        return Err(UpgradeError::NoUpgrade);
+    }
+    if request.only("sec-websocket-version") != Some(b"13") {
+        return Err(UpgradeError::Version);
+    }
+    let key = request.only("sec-websocket-key").filter(|key| is_key(key)).ok_or(UpgradeError::Key)?;
+    if request.header("transfer-encoding").is_some() || request.values("content-length").any(|n| n != b"0") {
+        return Err(UpgradeError::Body);
+    }
+    Ok(key)
+}
+
+/// RFC 8441 §5: a host is there already (`:authority`), a key has no meaning, and the stream is the connection, so
+/// there is no body that could be taken for frames.
+fn connected(request: &impl RequestView) -> Result<(), UpgradeError> {
+    if request.protocol() != Some("websocket") {
+        return Err(UpgradeError::Protocol);
+    }
+    if request.header("upgrade").is_some() || request.header("connection").is_some() {
+        return Err(UpgradeError::Connect);
+    }
+    if request.only("sec-websocket-version") != Some(b"13") {
+        return Err(UpgradeError::Version);
+    }
+    if request.header("transfer-encoding").is_some() || request.header("content-length").is_some() {
+        return Err(UpgradeError::Body);
+    }
+    Ok(())
 }
 
 /// Whether the page that opened the connection came from this very host: `Origin` and `Host` name the same authority

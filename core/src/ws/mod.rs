@@ -51,14 +51,16 @@
 //! assert_eq!(link.want(Instant::EPOCH)?, Want::Deliver);
 //! let (event, reply) = link.turn().expect("there is one");
 //! let http::Event::Head(head) = event else { panic!() };
-//! match ws::Accept::new(&head, &[]) {
-//!     Ok(accept) => accept.write(&[], reply.outbox)?,
+//! let config = ws::Config::default();
+//! let accept = match ws::Accept::new(&head, &[], &config) {
+//!     Ok(accept) => accept,
 //!     Err(refusal) => {
 //!         reply.machine.close_after();
-//!         reply.machine.respond(refusal.http_status(), refusal.headers(), b"", reply.outbox)?;
+//!         return Ok(reply.machine.respond(refusal.http_status(), refusal.headers(), b"", reply.outbox)?);
 //!     }
-//! }
-//! let mut link = link.switch(|_| ws::Connection::server(ws::Config::default()));
+//! };
+//! accept.write(&[], reply.outbox)?;
+//! let mut link = link.switch(|_| accept.connection(config));
 //! assert_eq!(link.want(Instant::EPOCH)?, Want::Deliver);
 //! assert!(matches!(link.turn(), Some((ws::Event::Text(text), _)) if text == ""));
 //! # Ok(()) }
@@ -105,7 +107,7 @@ pub use error::Error;
 pub use event::Event;
 pub use header::{Head, Header, Opcode};
 pub use mask::apply_mask;
-pub use offer::Offer;
+pub use offer::{Agreement, Offer};
 #[cfg(feature = "alloc")]
 pub use shared::encode;
 pub use state::Connection;

@@ -1,7 +1,7 @@
 //! The client's side of the handshake (RFC 6455 §4.1).
 
 use super::{
-    UpgradeError,
+    Config, Connection, UpgradeError,
     upgrade::{KEY, accept_for, base64, is_token},
 };
 use crate::{
@@ -21,17 +21,24 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// An offer with a fresh key.
+    /// An offer with a fresh key. `config` says which extensions are offered.
     #[must_use]
-    pub fn new(entropy: &mut Entropy) -> Self {
+    pub fn new(entropy: &mut Entropy, _config: &Config) -> Self {
         Self { key: base64(&entropy.take::<16>()) }
     }
 
     /// The value of Sec-WebSocket-Key, for a request that another HTTP stack writes: GET, `Upgrade: websocket`,
-    /// `Connection: Upgrade`, `Sec-WebSocket-Version: 13` and this.
+    /// `Connection: Upgrade`, `Sec-WebSocket-Version: 13`, this, and `Sec-WebSocket-Extensions` with
+    /// [`extensions`](Self::extensions) if there are any.
     #[must_use]
     pub fn key(&self) -> &str {
         core::str::from_utf8(&self.key).unwrap_or_default()
+    }
+
+    /// The value of Sec-WebSocket-Extensions, if any is offered.
+    #[must_use]
+    pub fn extensions(&self) -> Option<&str> {
+        None
     }
 
     /// Sends the request: `target` is path and query, `subprotocols` are in the order of preference, `headers` are
@@ -70,16 +77,16 @@ impl Offer {
         let mut all = [("", ""); MAX_HEADERS];
         let mut slots = all.iter_mut();
         let mut count = 0;
-        for header in ours.iter().chain(subprotocols.iter()).chain(headers) {
+        let extensions = self.extensions().map(|value| ("Sec-WebSocket-Extensions", value));
+        for header in ours.iter().chain(&subprotocols).chain(&extensions).chain(headers) {
             *slots.next().ok_or(SendError::BadHeader)? = *header;
             count += 1;
         }
         fetch.request("GET", target, all.get(..count).unwrap_or_default(), &[], outbox)
     }
 
-    /// Checks the answer; `subprotocols` are those that were sent. Gives the number of the one that the server chose.
-    /// Behind the head comes the server's first frame: it is time for
-    /// `link.switch(|_| ws::Connection::client(config, entropy))`.
+    /// Checks the answer; `subprotocols` are those that were sent. Behind the head comes the server's first frame: it is
+    /// time for `link.switch(|_| agreement.connection(config, entropy))`.
     ///
     /// # Errors
     /// The first thing that is wrong; there is no WebSocket then (§4.1). [`UpgradeError::Status`] is the common one:
@@ -88,7 +95,7 @@ impl Offer {
         &self,
         response: &impl ResponseView,
         subprotocols: &[&str],
-    ) -> Result<Option<usize>, UpgradeError> {
+    ) -> Result<Agreement, UpgradeError> {
         if response.status() != 101 {
             return Err(UpgradeError::Status(response.status()));
         }
@@ -102,11 +109,29 @@ impl Offer {
             return Err(UpgradeError::Extension);
         }
         if response.header("sec-websocket-protocol").is_none() {
-            return Ok(None);
+            return Ok(Agreement { subprotocol: None });
         }
         let chosen = response.only("sec-websocket-protocol").unwrap_or_default();
         let number = subprotocols.iter().position(|offer| offer.as_bytes() == chosen);
-        number.map(Some).ok_or(UpgradeError::Subprotocol)
+        let subprotocol = Some(number.ok_or(UpgradeError::Subprotocol)?);
+        Ok(Agreement { subprotocol })
+    }
+}
+
+/// What client and server agreed on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Agreement {
+    /// The number of the subprotocol that the server chose, among those that were offered.
+    pub subprotocol: Option<usize>,
+}
+
+impl Agreement {
+    /// The client's side of the connection, with what was agreed on; `config` as it was given to [`Offer::new`].
+    /// Mask keys come from `entropy`.
+    #[must_use]
+    pub fn connection(&self, config: Config, entropy: Entropy) -> Connection {
+        Connection::client(config, entropy)
     }
 }
 

@@ -72,14 +72,16 @@ pub(super) enum Shown {
 }
 
 impl Connection {
-    /// The server's side of a connection, right after the answer to the handshake was written.
+    /// The server's side of a connection without extensions, right after the answer to the handshake was written.
+    /// Behind an [`Accept`](super::Accept) use its [`connection`](super::Accept::connection).
     #[must_use]
     pub const fn server(config: Config) -> Self {
         Self::new(config, None)
     }
 
-    /// The client's side of a connection, right after the server's answer to the handshake was found good.
-    /// Mask keys come from `entropy`.
+    /// The client's side of a connection without extensions, right after the server's answer to the handshake was found
+    /// good. Mask keys come from `entropy`. Behind an [`Offer`](super::Offer) use the
+    /// [`connection`](super::Agreement::connection) of its agreement.
     #[must_use]
     pub const fn client(config: Config, entropy: Entropy) -> Self {
         Self::new(config, Some(entropy))

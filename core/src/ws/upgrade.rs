@@ -37,6 +37,16 @@ pub enum UpgradeError {
     /// Sec-WebSocket-Protocol is no list of different tokens (§4.1, 10), or one of more than 32.
     #[error("Sec-WebSocket-Protocol is not a list of different tokens")]
     Subprotocols,
+    /// An extended CONNECT is for another protocol than `websocket` (RFC 8441 §4).
+    #[error("the protocol of an extended CONNECT is not websocket")]
+    Protocol,
+    /// An extended CONNECT has `Connection` or `Upgrade`, which must not be there (RFC 8441 §5).
+    #[error("an extended CONNECT has headers of HTTP/1.1")]
+    Connect,
+    /// The page that asks comes from an origin that may not (§10.2). Nothing here says it by itself: it is for the check of
+    /// the application.
+    #[error("the origin may not connect")]
+    Origin,
     /// The server answered with another status than 101 (§4.1, 1 of the answer): a redirection, a refusal.
     #[error("the server answered with status {0}")]
     Status(u16),
@@ -57,6 +67,9 @@ impl UpgradeError {
     pub const fn http_status(self) -> u16 {
         match self {
             Self::Method => 405,
+            Self::Origin => 403,
+            // RFC 9220 §3.
+            Self::Protocol => 501,
             Self::Version => 426,
             Self::Status(_) | Self::Accept | Self::Extension | Self::Subprotocol => 502,
             _ => 400,

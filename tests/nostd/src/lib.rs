@@ -70,7 +70,7 @@ pub fn websocket_client(input: &[u8], boxes: (&mut [u8], &mut [u8])) -> Option<u
 pub fn http_server(input: &[u8], boxes: (&mut [u8], &mut [u8])) -> Option<usize> {
     drive(http::Exchange::new(http::Config::TINY), input, boxes, |event, server, outbox| {
         if let http::Event::Head(head) = event {
-            let _ = match ws::Accept::new(&head, &["echo"]) {
+            let _ = match ws::Accept::new(&head, &["echo"], &ws::Config::TINY) {
                 Ok(accept) => accept.write(&[], outbox).is_ok(),
                 Err(refusal) => server.respond(refusal.http_status(), refusal.headers(), b"", outbox).is_ok(),
             };

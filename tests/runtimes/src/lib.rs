@@ -38,7 +38,7 @@ pub enum Peer {
 
 enum Next {
     Stay,
-    Echo,
+    Echo(ws::Accept<'static>),
     Events(u64),
 }
 
@@ -76,9 +76,9 @@ impl Peer {
     /// One event, answered while it is borrowed.
     fn deliver(&mut self) {
         let next = match self {
-            Self::Http(link, _) => {
+            Self::Http(link, config) => {
                 let Some((http::Event::Head(head), reply)) = link.turn() else { return };
-                request(&head, reply.machine, reply.outbox)
+                request(&head, config, reply.machine, reply.outbox)
             }
             Self::Echo(link) => {
                 let Some((event, reply)) = link.turn() else { return };
@@ -101,7 +101,8 @@ impl Peer {
                 let feed = link.switch(|exchange| sse::Feed::over(exchange, sse::FeedConfig::default()));
                 Self::Events(feed, id, Instant::EPOCH)
             }
-            _ => Self::Echo(link.switch(|_| ws::Connection::server(config))),
+            Next::Echo(accept) => Self::Echo(link.switch(|_| accept.connection(config))),
+            Next::Stay => Self::Http(link, config),
         };
     }
 
@@ -145,11 +146,16 @@ impl Peer {
     }
 }
 
-fn request(head: &http::RequestHead<'_>, exchange: &mut http::Exchange, outbox: &mut Outbox<'_>) -> Next {
+fn request(
+    head: &http::RequestHead<'_>,
+    config: &ws::Config,
+    exchange: &mut http::Exchange,
+    outbox: &mut Outbox<'_>,
+) -> Next {
     // Every answer fits into the empty outbox of a request.
     if head.has_token("upgrade", "websocket") {
-        match ws::Accept::new(head, &[]) {
-            Ok(accept) if accept.write(&[], outbox).is_ok() => return Next::Echo,
+        match ws::Accept::new(head, &[], config) {
+            Ok(accept) if accept.write(&[], outbox).is_ok() => return Next::Echo(accept),
             Ok(_) => {}
             Err(error) => {
                 exchange.close_after();
