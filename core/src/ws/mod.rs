@@ -95,6 +95,7 @@ mod header;
 mod mask;
 mod offer;
 mod receive;
+mod sha1;
 #[cfg(feature = "alloc")]
 mod shared;
 mod state;

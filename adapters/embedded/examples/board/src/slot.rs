@@ -273,7 +273,7 @@ fn on_head(
     }
     match (head.method(), path) {
         (_, "/echo" | "/live") if !ws::is_same_origin(head) => refuse(reply, 403, &[]),
-        (_, "/echo" | "/live") => match ws::Accept::new(head, &[]) {
+        (_, "/echo" | "/live") => match ws::Accept::new(head, &[], &ws_config()) {
             Ok(accept) => {
                 accept.write(&[], reply.outbox)?;
                 Ok(if path == "/echo" { Task::Echo } else { Task::Live })
