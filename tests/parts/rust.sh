@@ -30,10 +30,10 @@ part_test() {
 part_features() {
   local adapter features
   for adapter in std tokio; do
-    for features in '' tls webpki-roots native-roots; do
+    for features in '' tls deflate webpki-roots native-roots; do
       run cargo clippy --locked -p "stillwire-$adapter" --all-targets --no-default-features --features "$features" -- -D warnings
     done
-    run cargo test --locked -p "stillwire-$adapter" --test connect
+    run cargo test --locked -p "stillwire-$adapter" --features deflate --test connect
   done
   run cargo test --locked -p stillwire-std --features tls
   run cargo test --locked -p stillwire-tls --features webpki-roots

@@ -225,3 +225,25 @@ mod tls {
         assert!(!answer.starts_with(b"HTTP"), "nothing is said in the clear");
     }
 }
+
+/// permessage-deflate by configuration alone: payloads that are shared and such that are copied.
+#[cfg(feature = "deflate")]
+#[tokio::test]
+async fn compressed_by_configuration_alone() {
+    let mut config = Config::default();
+    config.websocket.deflate = Some(ws::Deflate::default());
+    let (handle, address) = echoing(config).await;
+    let url = format!("ws://{address}/ws");
+    let mut connect = Connect::new(&url);
+    connect.config.deflate = Some(ws::Deflate::default());
+    let mut socket = connect.open().await.unwrap();
+    for size in [1, 1000, 100_000] {
+        for message in [Message::from("ab".repeat(size)), Message::from(vec![7; size])] {
+            socket.send(message.clone()).await.unwrap();
+            assert!(soon(socket.recv()).await.unwrap() == Some(message));
+        }
+    }
+    soon(socket.close("")).await.unwrap();
+    let bytes = handle.traffic(stillwire_tokio::Carrier::WebSocket).bytes;
+    assert!(bytes < 20_000, "{bytes} bytes for 600,000");
+}
