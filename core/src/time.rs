@@ -46,6 +46,8 @@ impl Instant {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The moment so many nanoseconds after this one: machines that keep many waits keep them like that.
+    #[inline]
     pub(crate) const fn plus_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_add(nanos))
     }
@@ -56,14 +58,6 @@ impl core::ops::Add<Duration> for Instant {
 
     fn add(self, after: Duration) -> Self {
         self.plus_nanos(nanos(after))
-    }
-}
-
-impl Instant {
-    /// The moment so many nanoseconds after this one; a machine that keeps many waits keeps them like that.
-    #[inline]
-    pub(crate) const fn after(self, nanos: u64) -> Self {
-        Self(self.0.saturating_add(nanos))
     }
 }
 
