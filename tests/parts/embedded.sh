@@ -212,3 +212,42 @@ part_firmware() {
   on_board lm3s6965evb all_clients
   on_board mps2-an386 clients
 }
+
+# The same program on the host and on a board: what it says must be the same.
+part_board_replay() {
+  local there
+  need_targets thumbv7em-none-eabihf
+  need_qemu
+  rm -rf "$out/replay"
+  REPLAY=$out/replay there=$(target_dir)/replay
+  run cargo run --locked -p stillwire-tests --bin seeds -- "$REPLAY"
+  export REPLAY
+  local build=(build --locked --release --manifest-path tests/replay/Cargo.toml --target-dir "$there")
+  run cargo "${build[@]}"
+  run "${bare[@]}" "${build[@]}" --target thumbv7em-none-eabihf
+  "$there/release/stillwire-replay" >"$out/replay/host.txt"
+  run timeout 120 qemu-system-arm -M mps2-an386 -nographic -monitor none -serial null \
+    -semihosting-config enable=on,target=native \
+    -kernel "$there/thumbv7em-none-eabihf/release/stillwire-replay" >"$out/replay/board.txt" 2>"$out/replay/errors.txt"
+  grep -q '[0-9a-f]' "$out/replay/host.txt" || { echo 'nothing was replayed'; return 1; }
+  run cmp "$out/replay/host.txt" "$out/replay/board.txt"
+  echo "$(wc -l <"$out/replay/board.txt") passed, 0 failed"
+}
+
+# How large each endpoint is; its limits stand in tests/size/run.
+part_flash() { sizes_of; }
+
+# With the peers, into the table of docs/firmware.md.
+part_flash_table() { sizes_of --peers; }
+
+sizes_of() {
+  need_targets thumbv7em-none-eabihf
+  need_qemu
+  need python3
+  need_debian llvm-objdump "there is no llvm-objdump" llvm
+  need_debian size "there is no size" binutils
+  run cargo fmt --manifest-path tests/size/Cargo.toml --check
+  export CARGO_COMMAND=${bare[*]} CARGO_TARGET_DIR
+  CARGO_TARGET_DIR=$(target_dir)/size
+  run python3 tests/size/run "$@"
+}

@@ -110,7 +110,10 @@ impl embedded_io::Write for Socket {
 /// Pending once.
 async fn later() {
     let mut asked = false;
-    core::future::poll_fn(|_| if core::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+    core::future::poll_fn(
+        |_| if core::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending },
+    )
+    .await;
 }
 
 impl embedded_io_async::Read for Socket {
@@ -163,7 +166,9 @@ fn drive<F: Future>(mut next: impl FnMut() -> F, patience: usize) -> F::Output {
     for _ in 0..10_000 {
         let mut future = pin!(next());
         for _ in 0..patience {
-            if let Poll::Ready(output) = Pin::as_mut(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
+            if let Poll::Ready(output) =
+                Pin::as_mut(&mut future).poll(&mut Context::from_waker(Waker::noop()))
+            {
                 return output;
             }
         }
@@ -171,7 +176,8 @@ fn drive<F: Future>(mut next: impl FnMut() -> F, patience: usize) -> F::Output {
     panic!("it never ends");
 }
 
-const UPGRADE: &[u8] = b"GET /chat HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+const UPGRADE: &[u8] =
+    b"GET /chat HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 const FRAMES: &[u8] = b"\x01\x83\x37\xfa\x21\x3d\x7f\x9f\x4d\x89\x80\x00\x00\x00\x00\
     \x80\x82\x37\xfa\x21\x3d\x5b\x95\x88\x82\x00\x00\x00\x00\x03\xe8";
@@ -229,7 +235,14 @@ fn a_dropped_future_loses_nothing() {
             let (mut from_peer, mut to_peer) = ([0; 512], [0; 512]);
             let (inbox, outbox) = (Inbox::new(&mut from_peer), Outbox::new(&mut to_peer));
             let exchange = http::Exchange::new(http::Config::TINY);
-            let peer = RefCell::new(Connection::new(socket.clone(), socket.clone(), finish, exchange, inbox, outbox));
+            let peer = RefCell::new(Connection::new(
+                socket.clone(),
+                socket.clone(),
+                finish,
+                exchange,
+                inbox,
+                outbox,
+            ));
             // The lock is a RefCell, because a closure cannot lend what it captures.
             drive(
                 || async {
@@ -277,7 +290,10 @@ fn the_blocking_driver_says_the_same() {
     }
 }
 
-fn echo_over(socket: &Socket, boxes: &'static mut ([u8; 512], [u8; 512])) -> Connection<'static, ws::Connection, Socket, Socket> {
+fn echo_over(
+    socket: &Socket,
+    boxes: &'static mut ([u8; 512], [u8; 512]),
+) -> Connection<'static, ws::Connection, Socket, Socket> {
     let mut config = ws::Config::TINY;
     config.ping_every = Some(Duration::from_secs(5));
     config.pong_within = Duration::from_secs(5);
@@ -349,7 +365,8 @@ fn whose_turn_it_is() {
     let (inbox, outbox) = (Inbox::new(&mut from_peer), Outbox::new(&mut to_peer));
     let clock = socket.clone();
     let exchange = http::Exchange::new(config);
-    let mut peer = blocking::Connection::new(socket.clone(), move || clock.now(), finish, exchange, inbox, outbox);
+    let mut peer =
+        blocking::Connection::new(socket.clone(), move || clock.now(), finish, exchange, inbox, outbox);
     assert!(matches!(peer.next(), Ok(Some((http::Event::Head(_), _)))));
     assert!(matches!(peer.next(), Ok(Some((http::Event::End, _)))));
     assert!(matches!(peer.next(), Err(Error::Deadlock)));
