@@ -201,6 +201,19 @@ all_clients() {
   if grep -q '^panic' "$out/board.log"; then cat "$out/board.log"; return 1; fi
 }
 
+# The board connects to the echo of interop-server.
+board_as_client() {
+  local server port
+  need_programs
+  coproc SERVER { "$INTEROP_SERVER" --only ws; }
+  server=$SERVER_PID
+  read -r port <&"${SERVER[0]}"
+  port=${port##*:} port=${port%%\"*}
+  run timeout 300 adapters/embedded/examples/board/run.sh --client lm3s6965evb "$port" | tee "$out/board.log"
+  kill "$server"
+  grep -q '^100 messages came back' "$out/board.log"
+}
+
 part_firmware() {
   need_targets thumbv7m-none-eabi thumbv7em-none-eabihf
   need_qemu
@@ -211,6 +224,7 @@ part_firmware() {
   run cargo fmt --manifest-path adapters/embedded/examples/board/Cargo.toml --check
   on_board lm3s6965evb all_clients
   on_board mps2-an386 clients
+  board_as_client
 }
 
 # The same program on the host and on a board: what it says must be the same.
