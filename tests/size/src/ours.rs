@@ -53,7 +53,11 @@ mod upgrade {
     use stillwire::{Outbox, http, ws};
 
     /// The strict handshake. Whether it is a WebSocket now.
-    pub fn accept(head: &http::RequestHead<'_>, exchange: &mut http::Exchange, outbox: &mut Outbox<'_>) -> bool {
+    pub fn accept(
+        head: &http::RequestHead<'_>,
+        exchange: &mut http::Exchange,
+        outbox: &mut Outbox<'_>,
+    ) -> bool {
         match ws::Accept::new(head, &[], &ws::Config::TINY) {
             Ok(accept) => accept.write(&[], outbox).is_ok(),
             Err(refusal) => {
@@ -150,7 +154,11 @@ fn feed(peer: Peer<'_, http::Exchange>) -> Option<usize> {
     use stillwire::sse;
     let mut peer = peer.switch(|exchange| sse::Feed::over(exchange, sse::FeedConfig::TINY));
     for id in ["1", "2", "3"] {
-        let block = sse::Block { id: Some(id), data: Some(&[b"{\"celsius\":", id.as_bytes(), b"}"]), ..Default::default() };
+        let block = sse::Block {
+            id: Some(id),
+            data: Some(&[b"{\"celsius\":", id.as_bytes(), b"}"]),
+            ..Default::default()
+        };
         peer.link.machine.send_block(&block, &mut peer.link.outbox).ok()?;
     }
     while peer.next().ok()?.is_some() {}
@@ -162,8 +170,9 @@ mod endpoint {
     use super::*;
     use stillwire::sse;
 
-    pub static CONVERSATION: &[&[u8]] =
-        &[b"GET /events HTTP/1.1\r\nhost: a.example\r\naccept: text/event-stream\r\nlast-event-id: 0\r\n\r\n"];
+    pub static CONVERSATION: &[&[u8]] = &[
+        b"GET /events HTTP/1.1\r\nhost: a.example\r\naccept: text/event-stream\r\nlast-event-id: 0\r\n\r\n",
+    ];
 
     /// Request, answer, three events, and the peer leaves.
     pub fn run(wire: &mut Wire) -> Option<usize> {
@@ -272,7 +281,10 @@ mod poll {
             if let Some(answer) = answer {
                 let mut headers = [("", ""); 3];
                 let mut len = 0;
-                headers.iter_mut().zip(answer.headers()).for_each(|(to, header)| (*to, len) = (header, len + 1));
+                headers
+                    .iter_mut()
+                    .zip(answer.headers())
+                    .for_each(|(to, header)| (*to, len) = (header, len + 1));
                 let headers = headers.get(..len).unwrap_or_default();
                 exchange.respond(answer.status(), headers, answer.body(), outbox)?;
             }
@@ -288,7 +300,8 @@ mod poll {
                 return Ok(Some(answer));
             }
             let sid = request.sid().ok_or(Refused::NotFound)?;
-            let session = self.session.as_mut().filter(|session| session.sid() == sid).ok_or(Refused::NotFound)?;
+            let session =
+                self.session.as_mut().filter(|session| session.sid() == sid).ok_or(Refused::NotFound)?;
             match request {
                 Request::Receive { after, .. } => self.seat = Some(session.sit(after, now())?),
                 Request::Close { .. } => {
