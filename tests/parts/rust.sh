@@ -31,7 +31,7 @@ part_test() {
 # proof is none. It builds with the versions of the workspace's lock file.
 part_tiers() {
   local tier
-  for tier in '' alloc std deflate; do
+  for tier in '' alloc std deflate http; do
     run cargo clippy --locked -p stillwire --lib --no-default-features --features "$tier" -- -D warnings
     run cargo test --locked -p stillwire --lib --no-default-features --features "$tier"
   done
