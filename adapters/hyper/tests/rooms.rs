@@ -178,7 +178,7 @@ async fn requests_that_cannot_be_served() {
 #[tokio::test]
 async fn a_gate_and_an_end() {
     let config = Config::default().gate(|carrier, request| {
-        let who = request.headers.iter().find(|(name, _)| name == "host").map(|(_, value)| value.as_slice());
+        let who = request.headers.iter().find(|(name, _)| *name == "host").map(|(_, value)| value);
         assert_eq!(who, Some(&b"a.example"[..]), "of HTTP/2, too");
         if carrier == Carrier::Events { Err(stillwire_tokio::Response::new(204)) } else { Ok(()) }
     });

@@ -39,6 +39,7 @@ pub(super) fn whole_block(
 }
 
 /// As [`whole_block`], with one line of each kind at most.
+#[inline(never)]
 fn lines(
     bytes: &[u8],
     base: usize,
@@ -88,30 +89,46 @@ const BLOCK: usize = 32;
 const WORD: usize = 8;
 
 /// The first byte that is no printable ASCII: the end of the line, or something that wants a closer look.
-#[inline]
+#[inline(always)]
 pub(super) fn special(bytes: &[u8]) -> Option<usize> {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-    // As a signed number, a byte above 127 is below the space, too: one comparison for both.
-    let is_plain = |block: &[u8; BLOCK]| !block.iter().fold(false, |any, byte| any | ((*byte as i8) < 0x20));
-    let plain = blocks.iter().take_while(|block| is_plain(block)).count();
-    let from = plain * BLOCK;
-    let tail = match blocks.get(plain) {
-        Some(block) => block,
-        None => rest,
-    };
-    let (words, rest) = tail.as_chunks::<WORD>();
-    for (i, word) in words.iter().enumerate() {
-        const LOW: u64 = u64::from_le_bytes([0x20; WORD]);
-        const HIGH: u64 = u64::from_le_bytes([0x80; WORD]);
+    let mut from = 0;
+    for block in blocks {
+        if has_special(block) {
+            return special_word(block).map(|at| from + at);
+        }
+        from += BLOCK;
+    }
+    special_word(rest).map(|at| from + at)
+}
+
+/// As a signed number, a byte above 127 is below the space, too: one comparison for both, and for many bytes at once.
+#[inline(always)]
+fn has_special(block: &[u8; BLOCK]) -> bool {
+    let mut any = false;
+    for byte in block {
+        any |= (*byte as i8) < 0x20;
+    }
+    any
+}
+
+#[inline(always)]
+fn special_word(bytes: &[u8]) -> Option<usize> {
+    const LOW: u64 = u64::from_le_bytes([0x20; WORD]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; WORD]);
+    let (words, rest) = bytes.as_chunks::<WORD>();
+    let mut from = 0;
+    for word in words {
         // A borrow goes to bytes behind the first one that counts, only.
         let word = u64::from_le_bytes(*word);
         let found = (word.wrapping_sub(LOW) | word) & HIGH;
         if found != 0 {
-            return Some(from + i * WORD + found.trailing_zeros() as usize / 8);
+            return Some(from + found.trailing_zeros() as usize / 8);
         }
+        from += WORD;
     }
     let at = rest.iter().position(|byte| (*byte as i8) < 0x20)?;
-    Some(from + words.len() * WORD + at)
+    Some(from + at)
 }
 
 #[cfg(all(test, feature = "alloc"))]
