@@ -1,5 +1,6 @@
 //! stillwire beside its peers, in one run: run it on a machine with nothing else to do, and compare ratios, not times.
 
+mod live;
 mod measure;
 mod pipe;
 mod report;
@@ -7,6 +8,7 @@ mod sizes;
 mod sse;
 mod ws;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -46,8 +48,22 @@ enum What {
     Sse,
     /// The sizes of our machines, and the memory of idle connections in memory, ours and others'.
     Sizes,
+    /// WebSocket echoes over the loopback: the server's CPU time per message, on a core of its own.
+    WsEcho,
+    /// 15,000 idle WebSocket connections: the server's memory for each.
+    WsIdle,
+    /// 5,000 event streams, one publisher, some who never read: CPU time and delay of a delivered event.
+    Fanout,
     #[command(hide = true)]
     Hold { who: String, count: usize },
+    #[command(hide = true)]
+    Serve { who: String },
+    #[command(hide = true)]
+    Sit { to: SocketAddr, count: usize },
+    #[command(hide = true)]
+    Publish { who: String },
+    #[command(hide = true)]
+    Subscribe { to: SocketAddr, count: usize, stalled: usize },
 }
 
 fn main() -> ExitCode {
@@ -56,7 +72,25 @@ fn main() -> ExitCode {
         What::Ws => measured(ws::cases(), &options),
         What::Sse => measured(sse::cases(), &options),
         What::Sizes => sizes::show(options.quick),
+        What::WsEcho => live::echo::run(options.quick, &options.only),
+        What::WsIdle => live::idle::run(options.quick),
+        What::Fanout => live::fanout::run(options.quick),
         What::Hold { who, count } => sizes::hold(who, *count),
+        What::Serve { who } => done(live::servers::serve(who)),
+        What::Sit { to, count } => done(live::idle::sit(*to, *count)),
+        What::Publish { who } => done(live::fanout::publish(who)),
+        What::Subscribe { to, count, stalled } => done(live::fanout::subscribe(*to, *count, *stalled)),
+    }
+}
+
+/// How a role of a process of ours ended.
+fn done(result: live::Checked<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
