@@ -122,7 +122,7 @@ impl<'s> Inbox<'s> {
         let crowded = self.head >= unread && size - self.tail < size / 2;
         if self.head > 0 && (crowded || self.tail == size) {
             let (head, tail) = (self.head, self.tail);
-            self.storage.bytes_mut().copy_within(head..tail, 0);
+            slide(self.storage.bytes_mut(), head..tail, 0);
             (self.head, self.tail) = (0, unread);
             self.count_moved(unread);
         }
@@ -302,7 +302,7 @@ impl<'s> Inbox<'s> {
     pub fn close_gap(&mut self, gap: Range<usize>) {
         let len = self.tail - self.head;
         if gap.start < gap.end && gap.end <= len {
-            self.unread_mut().copy_within(gap.end..len, gap.start);
+            slide(self.unread_mut(), gap.end..len, gap.start);
             self.tail -= gap.len();
             self.count_moved(len - gap.end);
         }
@@ -329,7 +329,7 @@ impl<'s> Inbox<'s> {
         if self.storage.bytes().len() - tail < n {
             // The bytes that were used up make the room.
             let bytes = self.storage.bytes_mut();
-            bytes.copy_within(head..tail, 0);
+            slide(bytes, head..tail, 0);
             (self.head, self.tail) = (0, len);
             self.count_moved(len);
         }
@@ -352,7 +352,7 @@ impl<'s> Inbox<'s> {
     pub fn move_down(&mut self, from: Range<usize>, to: usize) {
         if to < from.start && from.start < from.end && from.end <= self.tail - self.head {
             self.count_moved(from.len());
-            self.unread_mut().copy_within(from, to);
+            slide(self.unread_mut(), from, to);
         }
     }
 
@@ -386,6 +386,21 @@ impl<'s> Inbox<'s> {
     #[doc(hidden)]
     pub fn work(&self) -> Work {
         self.work
+    }
+}
+
+/// Moves bytes down, in place. What does not fit is not moved: there is no panic, not even one that never happens, in an
+/// image that counts its bytes.
+#[cfg_attr(not(target_os = "none"), inline)]
+#[cfg_attr(target_os = "none", inline(never))]
+pub(crate) fn slide(bytes: &mut [u8], from: Range<usize>, to: usize) {
+    let window = bytes.get_mut(to..from.end);
+    let (Some(window), Some(start)) = (window, from.start.checked_sub(to)) else {
+        debug_assert!(false, "bytes are moved from or to where there are none");
+        return;
+    };
+    if start <= window.len() {
+        window.copy_within(start.., 0);
     }
 }
 

@@ -170,8 +170,8 @@ impl Connection {
             };
         };
         let room = outbox.claim(size + len)?;
-        let (front, mut room) = room.split_at_mut(size);
-        front.copy_from_slice(head.as_bytes());
+        let Some((front, mut room)) = room.split_at_mut_checked(size) else { return Ok(()) }; // it is larger
+        front.iter_mut().zip(head.array()).for_each(|(to, byte)| *to = *byte);
         for part in parts {
             let Some((to, rest)) = room.split_at_mut_checked(part.len()) else { break };
             copy_masked(key, part, to);
