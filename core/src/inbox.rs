@@ -105,7 +105,7 @@ impl<'s> Inbox<'s> {
     ///
     /// Empty when the inbox is full (back-pressure, not an error) or finished; what the machine
     /// [keeps](Self::keep) for itself is left out. A growing inbox grows here, by doubling, never past its limit:
-    /// when it is full, and, up to 64 KiB, when the last read filled it.
+    /// when it is full, and, up to 32 KiB, when the last read filled it.
     pub fn spare(&mut self) -> &mut [u8] {
         if self.finished {
             return &mut [];
@@ -339,6 +339,41 @@ impl<'s> Inbox<'s> {
         true
     }
 
+    /// Widens a gap of bytes that are not needed any more, to `wanted` bytes if it can; gives where it ends now. Used-up
+    /// bytes in front are won back first; then what lies behind moves to the end of the storage, once for each read.
+    pub fn widen_gap(&mut self, gap: Range<usize>, wanted: usize) -> usize {
+        let (mut end, len) = (gap.end, self.tail - self.head);
+        if gap.start > end || end > len {
+            return end;
+        }
+        if self.head > 0 && gap.start <= self.head {
+            let won = core::mem::take(&mut self.head);
+            self.storage.bytes_mut().copy_within(won..won + gap.start, 0);
+            self.count_moved(gap.start);
+            end += won;
+        }
+        if end - gap.start >= wanted {
+            return end;
+        }
+        #[cfg(feature = "alloc")]
+        if let Storage::Owned { bytes, limit } = &mut self.storage
+            && bytes.len() - self.tail < wanted
+            && bytes.len() < *limit
+        {
+            let grown = (bytes.len() * 2).clamp(SMALLEST.min(*limit), *limit);
+            bytes.resize(grown, 0);
+        }
+        let free = self.storage.bytes().len() - self.tail;
+        let (from, to) = (self.head + end, self.tail);
+        if free == 0 {
+            return end;
+        }
+        self.storage.bytes_mut().copy_within(from..to, from + free);
+        self.tail += free;
+        self.count_moved(to - from);
+        end + free
+    }
+
     /// From now on, [`spare`](Self::spare) leaves this many bytes of the capacity free: room for a machine whose
     /// decoded bytes may need more of it than they came with. Without it, whether a legal message fits would depend
     /// on how much of the next one has already arrived.
@@ -381,6 +416,14 @@ impl<'s> Inbox<'s> {
         }
     }
 
+    #[inline]
+    pub(crate) fn count_scanned(&mut self, _n: usize) {
+        #[cfg(feature = "count-work")]
+        {
+            self.work.scanned += _n as u64;
+        }
+    }
+
     /// What was done so far.
     #[cfg(feature = "count-work")]
     #[doc(hidden)]
@@ -407,9 +450,10 @@ pub(crate) fn slide(bytes: &mut [u8], from: Range<usize>, to: usize) {
 /// The first size of a growing inbox.
 #[cfg(feature = "alloc")]
 const SMALLEST: usize = 1024;
-/// A growing inbox grows to this size for the sake of large reads, above it only for large messages.
+/// A growing inbox grows to this size for the sake of large reads, above it only for large messages: what was read stays in
+/// the first level cache until it is parsed.
 #[cfg(feature = "alloc")]
-const LARGE_READ: usize = 64 * 1024;
+const LARGE_READ: usize = 32 * 1024;
 
 #[cfg(feature = "alloc")]
 impl Inbox<'static> {

@@ -50,13 +50,13 @@ enum Storage<'s> {
     Owned(Queue),
 }
 
-/// One open buffer, and the order in which runs of it and shared frames leave.
+/// One open buffer, and the shared frames that lie between runs of it.
 #[cfg(feature = "alloc")]
 struct Queue {
     /// Copied bytes; those before `head` have left.
     open: Vec<u8>,
     head: usize,
-    /// Where the run begins that is not in `segments` yet: it is the last one.
+    /// Where the run begins that no segment has yet: it is the last one.
     sealed: usize,
     segments: VecDeque<Segment>,
     queued: usize,
@@ -65,11 +65,11 @@ struct Queue {
     burst: usize,
 }
 
+/// So many bytes of the open buffer, and a shared frame behind them.
 #[cfg(feature = "alloc")]
-enum Segment {
-    /// So many bytes of the open buffer.
-    Copied(usize),
-    Shared(Bytes),
+struct Segment {
+    copied: usize,
+    shared: Bytes,
 }
 
 /// A drained outbox keeps this much memory at most.
@@ -78,6 +78,9 @@ const KEPT: usize = 512;
 /// A buffer begins with as many bytes as the last burst had, but with no more than this.
 #[cfg(feature = "alloc")]
 const MAX_BURST: usize = 32 * 1024;
+/// Heads are written as a whole and then cut.
+#[cfg(feature = "alloc")]
+const SLACK: usize = 16;
 /// Sharing a smaller frame costs more than copying it.
 #[cfg(feature = "alloc")]
 const SHARE_FROM: usize = 512;
@@ -187,24 +190,26 @@ impl<'s> Outbox<'s> {
         Ok(())
     }
 
-    /// Writes the first `len` bytes of `head`, then `part`: all of it or nothing. A head of fixed size is copied with a
-    /// few instructions, where one of any length takes a call.
+    /// Writes the first `len` bytes of `head`, then `part`, if `keep` bytes stay free behind them: all of it or nothing.
+    /// A head of fixed size is copied with a few instructions, where one of any length takes a call.
     ///
     /// # Errors
     /// [`Full`] when there is less room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_framed<const N: usize>(
         &mut self,
         head: &[u8; N],
         len: usize,
         part: &[u8],
+        keep: usize,
     ) -> Result<(), Full> {
+        let n = len.saturating_add(part.len());
+        let needed = n.saturating_add(keep);
+        if self.room() < needed {
+            return Err(Full { needed });
+        }
         #[cfg(feature = "alloc")]
         if let Storage::Owned(queue) = &mut self.storage {
-            let n = len.saturating_add(part.len());
-            if n > queue.limit.saturating_sub(queue.queued) {
-                return Err(Full { needed: n });
-            }
             let start = queue.make_room(n);
             queue.open.extend_from_slice(head);
             queue.open.truncate(start + len);
@@ -212,6 +217,32 @@ impl<'s> Outbox<'s> {
             return Ok(());
         }
         self.put(&[head.get(..len).unwrap_or_default(), part])
+    }
+
+    /// Writes `blocks`, each as `map` changes it: all of them or none. Blocks of fixed size, so that what was mapped goes
+    /// from registers to its place, which need not be filled with anything first.
+    ///
+    /// # Errors
+    /// [`Full`] when there is less room.
+    #[inline(always)]
+    pub(crate) fn put_mapped<const N: usize>(
+        &mut self,
+        blocks: &[[u8; N]],
+        map: impl Fn(&[u8; N]) -> [u8; N],
+    ) -> Result<(), Full> {
+        #[cfg(feature = "alloc")]
+        if let Storage::Owned(queue) = &mut self.storage {
+            let n = blocks.as_flattened().len();
+            if n > queue.limit.saturating_sub(queue.queued) {
+                return Err(Full { needed: n });
+            }
+            queue.make_room(n);
+            blocks.iter().for_each(|block| queue.open.extend_from_slice(&map(block)));
+            return Ok(());
+        }
+        let room = self.claim(blocks.as_flattened().len())?;
+        room.as_chunks_mut().0.iter_mut().zip(blocks).for_each(|(to, block)| *to = map(block));
+        Ok(())
     }
 
     /// Nothing more will be written: after the last byte, the driver shuts its write side down.
@@ -234,11 +265,14 @@ impl<'s> Outbox<'s> {
             Storage::Borrowed { bytes, head, tail } => Chunks {
                 rest: bytes.get(*head..*tail).unwrap_or_default(),
                 #[cfg(feature = "alloc")]
+                shared: &[],
+                #[cfg(feature = "alloc")]
                 segments: None,
             },
             #[cfg(feature = "alloc")]
             Storage::Owned(queue) => Chunks {
                 rest: queue.open.get(queue.head..).unwrap_or_default(),
+                shared: &[],
                 segments: Some(queue.segments.iter()),
             },
         }
@@ -337,12 +371,9 @@ impl Outbox<'_> {
                 if shared.len() > queue.limit.saturating_sub(queue.queued) {
                     return Err(Full { needed: shared.len() });
                 }
-                let run = queue.open.len() - queue.sealed.max(queue.head);
-                if run > 0 {
-                    queue.segments.push_back(Segment::Copied(run));
-                }
+                let copied = queue.open.len() - queue.sealed.max(queue.head);
                 queue.sealed = queue.open.len();
-                queue.segments.push_back(Segment::Shared(shared.clone()));
+                queue.segments.push_back(Segment { copied, shared: shared.clone() });
                 queue.queued += shared.len();
                 Ok(())
             }
@@ -354,68 +385,75 @@ impl Outbox<'_> {
 #[cfg(feature = "alloc")]
 impl Queue {
     /// Counts `n` new bytes in; returns where in the open buffer they go.
+    #[inline]
     fn make_room(&mut self, n: usize) -> usize {
+        if self.open.capacity() - self.open.len() < n {
+            self.grow(n);
+        }
+        self.queued += n;
+        self.open.len()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, n: usize) {
         let waiting = self.open.len() - self.head;
         // The bytes that have left pay for the move of those that have not.
-        if self.head >= waiting && self.open.len() + n > self.open.capacity() {
+        if self.head >= waiting {
             self.open.copy_within(self.head.., 0);
             self.open.truncate(waiting);
             self.sealed = self.sealed.saturating_sub(self.head);
             self.head = 0;
         }
-        if self.open.capacity() == 0 {
-            self.open.reserve(self.burst.max(n));
-        }
-        self.queued += n;
-        self.open.len()
+        let n = if self.open.capacity() == 0 { self.burst.max(n) } else { n };
+        self.open.reserve(n.saturating_add(SLACK));
     }
 
     fn advance(&mut self, n: usize) {
         debug_assert!(n <= self.queued, "more was sent than there was");
         let mut left = n.min(self.queued);
         self.queued -= left;
-        while left > 0 {
-            match self.segments.front_mut() {
-                Some(Segment::Shared(bytes)) => {
-                    let now = left.min(bytes.len());
-                    bytes::Buf::advance(bytes, now);
-                    left -= now;
-                    if bytes.is_empty() {
-                        self.segments.pop_front();
-                    }
-                }
-                Some(Segment::Copied(run)) => {
-                    let now = left.min(*run);
-                    (*run, self.head, left) = (*run - now, self.head + now, left - now);
-                    if *run == 0 {
-                        self.segments.pop_front();
-                    }
-                }
-                None => {
-                    self.head += left;
-                    left = 0;
-                }
-            }
-        }
         if self.queued == 0 {
-            // An idle connection keeps no buffer.
-            if self.open.capacity() > KEPT {
-                self.burst = self.open.len().min(MAX_BURST);
-                self.open = Vec::new();
-            } else {
-                self.open.clear();
-            }
-            if self.segments.capacity() > 8 {
-                self.segments = VecDeque::new();
-            }
-            (self.head, self.sealed) = (0, 0);
+            return self.drained();
         }
+        while let Some(segment) = self.segments.front_mut() {
+            let copied = left.min(segment.copied);
+            segment.copied -= copied;
+            self.head += copied;
+            let shared = (left - copied).min(segment.shared.len());
+            bytes::Buf::advance(&mut segment.shared, shared);
+            left -= copied + shared;
+            if segment.copied > 0 || !segment.shared.is_empty() {
+                return;
+            }
+            self.segments.pop_front();
+        }
+        self.head += left;
+    }
+
+    /// An idle connection keeps no buffer.
+    fn drained(&mut self) {
+        if self.open.capacity() > KEPT {
+            self.burst = self.open.len().min(MAX_BURST);
+            self.open = Vec::new();
+        } else {
+            self.open.clear();
+        }
+        if self.segments.capacity() > 8 {
+            self.segments = VecDeque::new();
+        } else {
+            self.segments.clear();
+        }
+        (self.head, self.sealed) = (0, 0);
     }
 }
 
 struct Chunks<'a> {
     /// The copied bytes that were not shown yet.
     rest: &'a [u8],
+    /// The shared frame behind the run that was shown last.
+    #[cfg(feature = "alloc")]
+    shared: &'a [u8],
     #[cfg(feature = "alloc")]
     segments: Option<alloc::collections::vec_deque::Iter<'a, Segment>>,
 }
@@ -425,14 +463,18 @@ impl<'a> Iterator for Chunks<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         #[cfg(feature = "alloc")]
-        match self.segments.as_mut().and_then(Iterator::next) {
-            Some(Segment::Shared(bytes)) => return Some(bytes),
-            Some(Segment::Copied(run)) => {
-                let (now, later) = self.rest.split_at(*run.min(&self.rest.len()));
-                self.rest = later;
+        {
+            if !self.shared.is_empty() {
+                return Some(core::mem::take(&mut self.shared));
+            }
+            if let Some(segment) = self.segments.as_mut().and_then(Iterator::next) {
+                if segment.copied == 0 {
+                    return Some(&segment.shared);
+                }
+                let (now, later) = self.rest.split_at(segment.copied.min(self.rest.len()));
+                (self.rest, self.shared) = (later, &segment.shared);
                 return Some(now);
             }
-            None => {}
         }
         let now = core::mem::take(&mut self.rest);
         (!now.is_empty()).then_some(now)

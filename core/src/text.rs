@@ -109,8 +109,45 @@ const SHORT: usize = 64;
 #[inline]
 pub(crate) fn is_utf8(bytes: &[u8]) -> bool {
     if bytes.len() < SHORT {
-        bytes.is_ascii() || core::str::from_utf8(bytes).is_ok()
+        bytes.is_ascii() || is_short_utf8(bytes)
     } else {
         simdutf8::basic::from_utf8(bytes).is_ok()
+    }
+}
+
+/// With zeros behind it, it is long enough for the vectorised check, which has no branches to predict: what the end of the
+/// text cuts, a zero does not complete.
+#[cfg(feature = "std")]
+fn is_short_utf8(bytes: &[u8]) -> bool {
+    let mut padded = [0; SHORT];
+    padded.iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
+    bytes.len() <= SHORT && simdutf8::basic::from_utf8(&padded).is_ok()
+}
+
+#[cfg(not(feature = "std"))]
+fn is_short_utf8(bytes: &[u8]) -> bool {
+    core::str::from_utf8(bytes).is_ok()
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+    use alloc::{string::String, vec::Vec};
+
+    /// Every cut of a text with characters of all lengths, with every byte of it replaced by some telling ones.
+    #[test]
+    fn the_same_verdict_as_core() {
+        let text: String = "aé€🦀ß\u{10ffff}zz\u{7ff}\u{800}\u{ffff}".chars().cycle().take(60).collect();
+        for end in 0..text.len() {
+            let bytes = &text.as_bytes()[..end];
+            assert_eq!(is_utf8(bytes), core::str::from_utf8(bytes).is_ok(), "cut at {end}");
+            for bad in [0x00, 0x7f, 0x80, 0xbf, 0xc0, 0xe0, 0xed, 0xf4, 0xff] {
+                let mut bytes: Vec<u8> = bytes.to_vec();
+                if let Some(byte) = bytes.get_mut(end / 2) {
+                    *byte = bad;
+                }
+                assert_eq!(is_utf8(&bytes), core::str::from_utf8(&bytes).is_ok(), "{bad:x}, {bytes:x?}");
+            }
+        }
     }
 }

@@ -46,6 +46,8 @@ impl Instant {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The moment so many nanoseconds after this one: machines that keep many waits keep them like that.
+    #[inline]
     pub(crate) const fn plus_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_add(nanos))
     }
@@ -59,7 +61,8 @@ impl core::ops::Add<Duration> for Instant {
     }
 }
 
-/// In 64 bits: wider arithmetic is hundreds of bytes of a microcontroller's flash wherever a wait begins.
-const fn nanos(duration: Duration) -> u64 {
+/// In nanoseconds, 584 years at most; in 64 bits, because wider arithmetic is hundreds of bytes of a microcontroller's flash
+/// wherever a wait begins.
+pub(crate) const fn nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }

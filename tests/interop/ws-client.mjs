@@ -130,6 +130,34 @@ await check('a compression offer is answered in order, taken or not', async () =
   assert.equal((await peer.close(1000)).code, 1000);
 });
 
+for (const [name, options] of [
+  ['with takeover', {}],
+  ['without takeover', { serverNoContextTakeover: true, clientNoContextTakeover: true }],
+  ['with small windows', { serverMaxWindowBits: 9, clientMaxWindowBits: 10 }],
+]) {
+  await check(`compressed ${name}: 1 B to 16 MiB and back`, async () => {
+    const peer = await Peer.connect(url, [], { perMessageDeflate: { threshold: 0, ...options } });
+    if (!isOther) assert.ok(peer.socket.extensions.startsWith('permessage-deflate'), peer.socket.extensions);
+    for (const size of [1, 126, 1_000, 65_536, MIB, 16 * MIB]) {
+      await echoes(peer, 'compress me '.repeat(size / 12 + 1).slice(0, size), false);
+      await echoes(peer, randomBytes(size), true);
+      peer.socket.ping('between'); // what came before it does not disturb it
+      assert.deepEqual(await peer.next(), { kind: 'pong', data: 'between' });
+    }
+    peer.send('frag', { fin: false });
+    peer.send('ments '.repeat(10_000), { fin: true });
+    assert.equal((await peer.next()).data, `frag${'ments '.repeat(10_000)}`);
+    assert.equal((await peer.close(1000)).code, 1000);
+  }, { seconds: 90 });
+}
+
+if (!isOther) await check('a bomb is 1009 before it explodes', async () => {
+  const peer = await Peer.connect(url, [], { perMessageDeflate: true });
+  peer.send('\0'.repeat(17 * MIB));
+  assert.equal((await peer.next(30)).code, 1009);
+  await bystanderIsWell();
+}, { seconds: 60 });
+
 // ---- handshake ----------------------------------------------------------------------------------------------
 
 for (const [offer, chosen] of [

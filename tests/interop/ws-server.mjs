@@ -83,6 +83,44 @@ await check('the handshake asks for what it should', async () => {
   await client.closed(1000);
 });
 
+for (const [name, options] of [
+  ['what npm ws answers', {}],
+  ['no takeover', { serverNoContextTakeover: true, clientNoContextTakeover: true }],
+  ['small windows', { serverMaxWindowBits: 10, clientMaxWindowBits: 9 }],
+]) {
+  await check(`compression, ${name}: 1 B to 16 MiB and back`, async () => {
+    const compressing = new WebSocketServer({
+      port: 0, host: '127.0.0.1', maxPayload: 32 << 20, perMessageDeflate: { threshold: 0, ...options },
+    });
+    await once(compressing, 'listening');
+    try {
+      const arrival = once(compressing, 'connection');
+      const client = new Client(`ws://127.0.0.1:${compressing.address().port}/`, '--deflate');
+      const [socket] = await within(15, 'a connection', arrival);
+      const peer = new Peer(socket);
+      assert.equal(socket.extensions, 'permessage-deflate');
+      await client.saw('open', '');
+      for (const size of [1, 126, 1_000, 65_536, 1 << 20, 16 << 20]) {
+        const text = 'compress me '.repeat(size / 12 + 1).slice(0, size);
+        peer.send(text);
+        assert.deepEqual(await client.event(30), { kind: 'text', data: text });
+        client.say(text);
+        assert.deepEqual(await peer.next(30), { kind: 'text', data: text });
+        const bytes = randomBytes(size);
+        peer.send(bytes);
+        assert.deepEqual(await client.event(30), { kind: 'binary', data: bytes.toString('base64') });
+        client.say(`\\binary ${bytes.toString('base64')}`);
+        const back = await peer.next(30);
+        assert.ok(back.kind === 'binary' && back.data.equals(bytes), `${size} B of noise came back`);
+      }
+      socket.close(1000);
+      await client.closed(1000);
+    } finally {
+      compressing.close();
+    }
+  }, { seconds: 120 });
+}
+
 await check('two clients send two keys', async () => {
   const one = await pair();
   const two = await pair();

@@ -15,6 +15,7 @@ import traceback
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import CloseCode
 from websockets.sync.client import connect as connect_sync
 
@@ -150,6 +151,25 @@ def checks_asyncio(url):
                 await ws.send(text)
                 assert await ws.recv() == text
     yield "asyncio: a compression offer is answered in order", deflate
+
+    for name, extension in [
+        ("with takeover", ClientPerMessageDeflateFactory(client_max_window_bits=True)),
+        ("without takeover", ClientPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)),
+        ("with small windows", ClientPerMessageDeflateFactory(server_max_window_bits=9, client_max_window_bits=10)),
+    ]:
+        async def compressed(extension=extension):
+            async with dial(url, extensions=[extension]) as ws:
+                for size in [1, 126, 1000, 65536, MIB, 16 * MIB]:
+                    text = ("compress me " * (size // 12 + 1))[:size]
+                    await ws.send(text)
+                    assert await ws.recv() == text
+                    data = random.randbytes(size)
+                    await ws.send(data)
+                    assert await ws.recv() == data
+                await ws.send(iter(["frag", "", "ments " * 10_000]))
+                assert await ws.recv() == "frag" + "ments " * 10_000
+            assert ws.close_code == 1000, ws.close_code
+        yield f"asyncio: compressed {name}, 1 B to 16 MiB", compressed
 
     for code, reason in [(1000, ""), (1000, "done"), (3000, "ours"), (4999, "€" * 41)]:
         async def close(code=code, reason=reason):

@@ -3,10 +3,12 @@
 //! The functions panic when something does not hold. So an input that once was a finding is a file in
 //! `tests/regressions/NAME/`, replayed by an ordinary test; and each transcript is a seed.
 
+mod handshake;
 mod operations;
 mod round_trips;
 mod seeds;
 
+pub use handshake::ws_handshake;
 pub use operations::operations;
 pub use round_trips::{http_head_body, json, sse_block};
 pub use seeds::seeds;
@@ -114,6 +116,7 @@ macro_rules! machines {
             $((stringify!($name), $name),)*
             ("chunking", chunking),
             ("operations", operations),
+            ("ws_handshake", ws_handshake),
             ("http_head_body", http_head_body),
             ("json", json),
             ("sse_block", sse_block),

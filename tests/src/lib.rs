@@ -5,7 +5,8 @@
 //! * [`laws`]: the four laws, over every subject;
 //! * [`pair`]: two machines that talk, over a simulated clock and network;
 //! * [`fuzz`]: all of that for input that a fuzzer makes up;
-//! * [`transcript`]: files that tell what bytes, moments and commands lead to, replayed at every chunk size.
+//! * [`transcript`]: files that tell what bytes, moments and commands lead to, replayed at every chunk size;
+//! * [`vectors`]: language-neutral cases of Server-Sent Events, for a parser and for a client.
 //!
 //! A machine of the core that has no subject does not compile into this crate: `build.rs` finds them all.
 
@@ -16,6 +17,7 @@ pub mod stage;
 pub mod subject;
 pub mod subjects;
 pub mod transcript;
+pub mod vectors;
 
 pub use subject::{Covered, Listed, Options, Seen, Subject};
 

@@ -82,6 +82,8 @@ pub(crate) async fn run(args: &Args) -> Result<(), String> {
 fn config() -> Config {
     let mut config = Config::default();
     config.websocket.max_message = MOST;
+    // Nothing is kept between messages: an idle page costs no memory for it.
+    config.websocket.deflate = Some(ws::Deflate::LEND);
     config.max_body = MOST;
     (config.inbox, config.outbox) = (64 << 10, 1 << 20);
     config

@@ -13,7 +13,7 @@ use std::{
 use stillwire::{
     Entropy,
     hub::{self, Mailbox, Shared},
-    polling::Sid,
+    polling::{self, Answer, Sid},
 };
 use tokio::{
     net::TcpListener,
@@ -23,12 +23,12 @@ use tokio::{
 
 use crate::{
     Carrier, Config, Connection, Peer, Request, Traffic,
-    clock::entropy,
+    clock::{entropy, now},
     post::Post,
     protocol::Protocol,
     rooms::{Rooms, lock},
     serve,
-    session::Session,
+    session::{Session, SessionStream},
     stream::Stream,
     traffic::Meter,
 };
@@ -100,7 +100,7 @@ impl Inner {
     }
 
     /// A session under a new name, unless there are too many.
-    pub(crate) fn open(&self, make: impl FnOnce(Sid) -> Arc<Session>) -> Option<(Sid, Arc<Session>)> {
+    fn open(&self, make: impl FnOnce(Sid) -> Arc<Session>) -> Option<(Sid, Arc<Session>)> {
         let sid = Sid::new(&mut lock(&self.entropy));
         let mut sessions = lock(&self.sessions);
         if sessions.len() >= self.config.max_sessions {
@@ -109,6 +109,21 @@ impl Inner {
         let session = make(sid);
         sessions.insert(sid, session.clone());
         Some((sid, session))
+    }
+
+    /// A new session, the answer that names it, and the peer that owns it, unless there are too many.
+    pub(crate) fn open_session(self: &Arc<Self>, request: Request) -> Option<(Answer, Peer)> {
+        let config = &self.config;
+        let mut opened = None;
+        let (sid, session) = self.open(|sid| {
+            let session = polling::Session::new(sid, &config.polling, now());
+            opened = Some((session.opened(), session.connection()));
+            Session::new(session)
+        })?;
+        let (answer, machine) = opened?;
+        let stream = Stream::Session(SessionStream::new(session));
+        let connection = Connection::new(stream, Protocol::Polling(machine), config.inbox, config.outbox);
+        Some((answer, self.peer(connection, request, Some(sid))))
     }
 
     pub(crate) fn peer(
@@ -175,6 +190,14 @@ impl Server {
     /// Outside of a tokio runtime.
     #[must_use]
     pub fn new(listener: TcpListener, config: Config) -> (Self, Handle) {
+        let (server, handle) = Self::without_port(config);
+        tokio::spawn(listen(listener, server.inner.clone()));
+        (server, handle)
+    }
+
+    /// A server whose peers come through a [`Door`](crate::stack::Door), from an HTTP stack that has the port.
+    #[must_use]
+    pub fn without_port(config: Config) -> (Self, Handle) {
         let (sender, incoming) = mpsc::channel(config.backlog.max(1));
         let inner = Arc::new(Inner {
             config,
@@ -189,7 +212,6 @@ impl Server {
             stage: watch::Sender::new(Stage::Open),
             meters: Default::default(),
         });
-        tokio::spawn(listen(listener, inner.clone()));
         (Self { incoming, inner: inner.clone() }, Handle(inner))
     }
 

@@ -17,7 +17,7 @@ use crate::{clock::now, timer::Timer};
 
 /// A session behind a lock that is held for a copy, never across an await, and never together with another one.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub struct Session {
     state: Mutex<State>,
 }
 
@@ -48,21 +48,33 @@ impl Session {
         self.lock().session.is_over()
     }
 
-    pub(crate) fn post(&self, body: &[u8]) -> Result<Ack, Refused> {
+    /// `POST base/SID`: its whole body, at most `polling.max_bytes`. The answer is [`Ack::answer`].
+    ///
+    /// # Errors
+    /// [`Refused`]: nothing was taken. [`Refused::answer`] says so.
+    pub fn post(&self, body: &[u8]) -> Result<Ack, Refused> {
         let mut state = self.lock();
         let posted = state.session.post(body);
         state.wake();
         posted
     }
 
-    pub(crate) fn end(&self) -> Result<(), Refused> {
+    /// `DELETE base/SID`: the client has left. The answer is [`Answer::EMPTY`].
+    ///
+    /// # Errors
+    /// [`Refused::NotFound`]: it is over already.
+    pub fn end(&self) -> Result<(), Refused> {
         let mut state = self.lock();
         let ended = state.session.end();
         state.wake();
         ended
     }
 
-    pub(crate) fn sit(self: &Arc<Self>, after: u64) -> Result<Seat, Refused> {
+    /// `GET base/SID?after=N`: everything up to `after` has come to the client; an older receiver ends empty.
+    ///
+    /// # Errors
+    /// [`Refused`]: who sits here stays.
+    pub fn sit(self: &Arc<Self>, after: u64) -> Result<Seat, Refused> {
         let mut state = self.lock();
         let ticket = state.session.sit(after, now())?;
         state.wake(); // there is room for the owner, and an older receiver has to go
@@ -71,9 +83,9 @@ impl Session {
 }
 
 /// A receiver that waits. Dropped without [`done`](Self::done) it counts as aborted, so a lost connection cannot be
-/// forgotten.
+/// forgotten; what was not acknowledged is served again.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub struct Seat {
     session: Arc<Session>,
     ticket: Ticket,
     left: bool,
@@ -81,8 +93,12 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// The answer for this receiver: a batch, or nothing (204).
-    pub(crate) async fn next(&mut self) -> Result<Vec<u8>, Answer> {
+    /// The answer for this receiver: a batch, with status 200 and [`polling::HEADERS`], or nothing (204). It may be
+    /// dropped and called again.
+    ///
+    /// # Errors
+    /// The answer that is no batch; say [`done`](Self::done) all the same.
+    pub async fn next(&mut self) -> Result<Vec<u8>, Answer> {
         poll_fn(|cx| {
             loop {
                 let mut state = self.session.lock();
@@ -103,8 +119,8 @@ impl Seat {
         .await
     }
 
-    /// The answer went out whole.
-    pub(crate) fn done(mut self) {
+    /// The answer went out whole, as far as can be known here.
+    pub fn done(mut self) {
         self.left = true;
         let mut state = self.session.lock();
         state.session.done(self.ticket, now());

@@ -6,17 +6,15 @@ use core::{
 };
 use std::io;
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{session::SessionStream, traffic::Metered};
+use crate::{MaybeTls, session::SessionStream, stack::Foreign, traffic::Metered};
 
-/// A socket, or a polling session in its place.
+/// A socket, a stream that an HTTP stack has handed over, or a polling session in their place.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Socket(Metered<TcpStream>),
+    Socket(Metered<MaybeTls>),
+    Foreign(Metered<Foreign>),
     Session(SessionStream),
 }
 
@@ -24,6 +22,7 @@ macro_rules! each {
     ($self:ident, $stream:ident => $do:expr) => {
         match $self.get_mut() {
             Stream::Socket($stream) => $do,
+            Stream::Foreign($stream) => $do,
             Stream::Session($stream) => $do,
         }
     };

@@ -465,3 +465,10 @@ fn futures_are_send() {
     handle(|handle| handle.shut_down(SECOND, SECOND));
     let _: Arc<Mutex<Vec<stillwire_tokio::Peer>>> = Arc::default();
 }
+
+/// Handlers hold references to peers across awaits, and those are spawned.
+#[test]
+fn peers_may_be_shared() {
+    fn check<T: Send + Sync>() {}
+    check::<stillwire_tokio::Peer>();
+}

@@ -3,7 +3,7 @@
 use super::{
     body::is_token,
     error::SendError,
-    head::{has_no_body, is_target},
+    head::{has_no_body, is_host, is_target},
 };
 use crate::{Full, Outbox, decimal};
 
@@ -98,17 +98,32 @@ pub(super) fn check_response(status: u16, headers: &[(&str, &str)], has_body: bo
 
 /// Whether a request can have these: RFC 9112, 3.
 pub(super) fn check_request(method: &str, target: &str, headers: &[(&str, &str)]) -> Result<(), SendError> {
-    // CONNECT would make a tunnel of the connection.
+    // CONNECT would make a tunnel of the connection: `check_tunnel`.
     if !is_token(method.as_bytes()) || method == "CONNECT" || !is_target(method, target) {
         return Err(SendError::Unsuitable);
     }
+    check_request_headers(headers)
+}
+
+/// Whether a proxy can be asked for a tunnel to there: authority form with a port (RFC 9110, 9.3.6).
+pub(super) fn check_tunnel(authority: &str, headers: &[(&str, &str)]) -> Result<(), SendError> {
+    let parts = authority.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    let (host, port) = parts.ok_or(SendError::Unsuitable)?;
+    if !is_host(host.as_bytes()) || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return Err(SendError::Unsuitable);
+    }
+    check_request_headers(headers)
+}
+
+fn check_request_headers(headers: &[(&str, &str)]) -> Result<(), SendError> {
     if headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host")).count() != 1 {
         return Err(SendError::BadHeader);
     }
     check_headers(headers, &["content-length", "transfer-encoding"])
 }
 
-fn check_headers(headers: &[(&str, &str)], reserved: &[&str]) -> Result<(), SendError> {
+/// Whether headers can be sent, and are none of those that somebody else writes.
+pub(crate) fn check_headers(headers: &[(&str, &str)], reserved: &[&str]) -> Result<(), SendError> {
     let is_good = |(name, value): &(&str, &str)| {
         let is_value = !value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t');
         is_token(name.as_bytes())
@@ -249,6 +264,30 @@ mod tests {
                 Err(SendError::Unsuitable),
                 "{method} {target}"
             );
+        }
+    }
+
+    /// Every status that has a phrase, as the registry spells it.
+    #[test]
+    fn reasons() {
+        let listed = "200 OK,201 Created,202 Accepted,204 No Content,205 Reset Content,206 Partial Content,\
+            301 Moved Permanently,302 Found,303 See Other,304 Not Modified,307 Temporary Redirect,\
+            308 Permanent Redirect,400 Bad Request,401 Unauthorized,403 Forbidden,404 Not Found,\
+            405 Method Not Allowed,406 Not Acceptable,408 Request Timeout,409 Conflict,410 Gone,\
+            411 Length Required,412 Precondition Failed,413 Content Too Large,414 URI Too Long,\
+            415 Unsupported Media Type,416 Range Not Satisfiable,417 Expectation Failed,\
+            421 Misdirected Request,422 Unprocessable Content,426 Upgrade Required,\
+            428 Precondition Required,429 Too Many Requests,431 Request Header Fields Too Large,\
+            500 Internal Server Error,501 Not Implemented,502 Bad Gateway,503 Service Unavailable,\
+            504 Gateway Timeout,505 HTTP Version Not Supported";
+        let phrase = |status: u16| {
+            let line = listed
+                .split(',')
+                .find_map(|line| line.trim().split_once(' ').filter(|(n, _)| n.parse() == Ok(status)));
+            line.map_or("", |(_, phrase)| phrase)
+        };
+        for status in 200..600 {
+            assert_eq!(reason(status), phrase(status), "{status}");
         }
     }
 

@@ -7,6 +7,8 @@
 //! * [`Mailbox`]: what others have posted for one connection, bounded in bytes and in messages.
 //! * [`Shared`]: one message for many, encoded at most once per [`Dialect`].
 //! * [`Presence`]: the people in a room, however many connections each of them has.
+//! * [`Log`]: what was sent lately, for whoever comes back and missed some of it.
+//! * [`Admission`]: how many may come in, and when who is too much may try again.
 //! * [`spread`]: when each of many is told to come back, so that they do not come all at once.
 //!
 //! ```text
@@ -37,14 +39,18 @@
 //! # Ok::<(), stillwire::hub::JoinError>(())
 //! ```
 
+mod admission;
 mod mailbox;
 mod presence;
+mod replay;
 mod rooms;
 mod shared;
 mod spread;
 
+pub use admission::{Admission, AdmissionBounds, Refused};
 pub use mailbox::{Bounds, Mailbox, Posted, Slow};
 pub use presence::{Departed, EnterError, Entered, Person, Presence, PresenceLimits};
+pub use replay::{Cursor, Entry, Ids, Log, LogBounds, LogError, Page, Since};
 pub use rooms::{JoinError, Room, Rooms, RoomsLimits};
 pub use shared::{Dialect, Shared};
 pub use spread::spread;

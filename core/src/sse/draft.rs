@@ -38,11 +38,6 @@ impl Draft {
         Self { start: at, end: at, value: at, event: at..at, ..Self::default() }
     }
 
-    /// A block of nothing but one data line, and already in place.
-    pub(super) fn of_data(data: Range<usize>) -> Self {
-        Self { end: data.end, data: Some(data.clone()), ..Self::new(data.start) }
-    }
-
     pub(super) fn start(&self) -> usize {
         self.start
     }

@@ -22,6 +22,40 @@ pub enum Error {
     },
 }
 
+/// What ends an [`EventSource`](super::EventSource) for good.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The server answered with a status that is not asked about again.
+    #[error("the server answered with status {0}")]
+    Status(u16),
+    /// The answer is no `text/event-stream` in UTF-8, or names its type not exactly once (HTML 9.2.3).
+    #[error("the answer is not an event stream")]
+    ContentType,
+    /// A redirection leads to no URL, or to none that can be asked: the `Location` header is missing or repeated
+    /// (`None`), or this is wrong with it.
+    #[error("a redirection leads nowhere")]
+    Redirect(Option<crate::http::UrlError>),
+    /// A redirection from `https` to `http`: what was asked for in private is not asked for in public.
+    #[error("a redirection leads from https to http")]
+    Insecure,
+    /// More redirections in a row than [`SourceConfig::max_redirects`](super::SourceConfig::max_redirects).
+    #[error("too many redirections")]
+    TooManyRedirects,
+    /// A limit of the stream.
+    #[error(transparent)]
+    Stream(#[from] Error),
+    /// So many attempts in a row have failed ([`SourceConfig::max_attempts`](super::SourceConfig::max_attempts)).
+    #[error("{attempts} attempts in a row have failed")]
+    GaveUp {
+        /// How many there were.
+        attempts: u32,
+        /// Why the last one did.
+        why: super::Lost,
+    },
+}
+
 /// Why a [`Block`](super::Block) cannot be sent: it would not say to the reader what it says here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]

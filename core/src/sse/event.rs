@@ -1,5 +1,10 @@
 //! What the two machines of this folder tell.
 
+#[cfg(feature = "alloc")]
+use alloc::{borrow::Cow, string::String};
+#[cfg(feature = "alloc")]
+use core::time::Duration;
+
 use crate::Text;
 
 /// An event of a [`Stream`](super::Stream): the three strings of a browser's `MessageEvent` (HTML 9.2.6, the steps
@@ -13,6 +18,71 @@ pub struct Event<'i> {
     /// The last event ID, of this event or of an earlier one; empty when there is none. It never contains CR, LF or
     /// NUL.
     pub last_event_id: Text<'i>,
+}
+
+/// An [`Event`] that borrows nothing: to keep it, or to hand it to another thread.
+///
+/// Nothing is allocated for a type `message` and for an empty ID.
+#[cfg(feature = "alloc")]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct OwnedEvent {
+    /// [`Event::event`].
+    pub event: Cow<'static, str>,
+    /// [`Event::data`].
+    pub data: String,
+    /// [`Event::last_event_id`].
+    pub last_event_id: String,
+}
+
+#[cfg(feature = "alloc")]
+impl Event<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn to_owned(&self) -> OwnedEvent {
+        let event = match self.event.as_bytes() {
+            b"message" => Cow::Borrowed("message"),
+            _ => Cow::Owned(self.event.as_str().into()),
+        };
+        OwnedEvent {
+            event,
+            data: self.data.as_str().into(),
+            last_event_id: self.last_event_id.as_str().into(),
+        }
+    }
+}
+
+/// What happens to an [`EventSource`](super::EventSource).
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SourceEvent<'i> {
+    /// A stream is open, the first one or another one.
+    Open,
+    /// The server sent an event.
+    Message(Event<'i>),
+    /// The connection is lost, or there was none; another one is made after `wait`.
+    Lost {
+        /// What happened.
+        why: Lost,
+        /// How long it waits.
+        wait: Duration,
+    },
+}
+
+/// Why an [`EventSource`](super::EventSource) has to connect again.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Lost {
+    /// The server ended the stream in order.
+    Ended,
+    /// There was no connection, or it broke, or the answer was no HTTP.
+    Broken,
+    /// The answer took longer than [`SourceConfig::answer_within`](super::SourceConfig::answer_within).
+    NoAnswer,
+    /// The stream was silent for [`SourceConfig::idle_within`](super::SourceConfig::idle_within).
+    Silent,
+    /// The server wants to be asked later: 408, 425, 429 or 5xx.
+    Status(u16),
 }
 
 /// The only event of a [`Feed`](super::Feed), said once: the subscriber has left, nothing can be sent any more.

@@ -11,7 +11,7 @@ use super::{
     event::Gone,
 };
 use crate::{
-    Inbox, Incoming, Instant, Kind, Machine, Outbox, Progress, SendError, Transport,
+    Entropy, Inbox, Incoming, Instant, Kind, Machine, Outbox, Progress, SendError, Transport,
     http::{self, Exchange, Framing, RequestView},
 };
 
@@ -24,14 +24,43 @@ const KEEP_ALIVE: &[u8] = b":\n\n";
 /// [`Link::switch`](crate::Link::switch). The answer ends with the connection, so the bytes of a block are the same for
 /// every subscriber and can be [shared](Self::send_shared).
 ///
+/// Where another HTTP stack writes the answer, [`as_body`](Self::as_body) is a feed for its body alone.
+///
 /// What waits in the outbox is bounded by the outbox: [`SendError::Full`] is how a subscriber that is too slow shows
 /// itself, and whether to drop the block or the subscriber is yours to decide. The only event is [`Gone`].
 #[derive(Debug)]
 pub struct Feed {
-    exchange: Exchange,
+    below: Below,
     config: FeedConfig,
     /// When the next comment is due; set by `advance` after something was sent.
     due: Option<Instant>,
+    /// How old the stream may become, and what the subscriber is told then.
+    life: Option<Life>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    age: Duration,
+    retry: Duration,
+    /// Set by `advance`.
+    ends: Option<Instant>,
+}
+
+/// Who frames the answer.
+#[derive(Debug)]
+enum Below {
+    Exchange(Exchange),
+    /// Another HTTP stack: the outbox is a body, and the inbox knows only an end.
+    Body(Body),
+}
+
+/// How far a body has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Body {
+    Open,
+    /// The subscriber has left; the event is shown.
+    Gone,
+    Done,
 }
 
 impl Feed {
@@ -76,7 +105,59 @@ impl Feed {
     /// If the request was HEAD, the answer ends with its head.
     #[must_use]
     pub fn over(exchange: Exchange, config: FeedConfig) -> Self {
-        Self { exchange, config, due: None }
+        Self { below: Below::Exchange(exchange), config, due: None, life: None }
+    }
+
+    /// Refuses a subscriber: status 503, and when to come back, in whole seconds. Answer so when there are too many
+    /// streams ([`Admission`](crate::hub::Admission) counts them), and with another time for each.
+    ///
+    /// A browser takes it for the end and tells the page; [`EventSource`](super::EventSource) comes back.
+    ///
+    /// # Errors
+    /// [`http::SendError`], nothing was written: it is not your turn, or the outbox is full.
+    #[cfg(feature = "alloc")]
+    pub fn refuse(
+        exchange: &mut Exchange,
+        retry_after: u64,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), http::SendError> {
+        let mut digits = [0; 20];
+        let digits = crate::decimal::write(retry_after, &mut digits);
+        let seconds = core::str::from_utf8(digits).unwrap_or_default();
+        exchange.respond(503, &[("retry-after", seconds), ("cache-control", "no-store")], b"", outbox)
+    }
+
+    /// Ends the stream when it is between three quarters of `age` and `age` old, after having told the subscriber to come
+    /// back after a random time up to `retry`. So streams move on to servers that were added, and those that were opened
+    /// together do not end together.
+    pub fn limit_age(&mut self, age: Duration, retry: Duration, entropy: &mut Entropy) {
+        let share = |time: Duration, random: [u8; 2]| {
+            let random = u32::from(u16::from_le_bytes(random));
+            (time / (1 << 16)).saturating_mul(random)
+        };
+        let age = age - share(age / 4, entropy.take());
+        self.life = Some(Life { age, retry: share(retry, entropy.take()), ends: None });
+    }
+
+    /// A feed that writes the body of an answer whose head is another HTTP stack's: status 200 and
+    /// [`HEADERS`](Self::HEADERS). [`Inbox::finish`] says that the subscriber has left; nothing else is read.
+    /// The outbox is finished when the body is.
+    ///
+    /// ```
+    /// use stillwire::{Inbox, Instant, Outbox, Machine, sse};
+    ///
+    /// let (mut nothing, mut body) = ([0; 0], [0; 256]);
+    /// let (mut inbox, mut outbox) = (Inbox::new(&mut nothing), Outbox::new(&mut body));
+    /// let mut feed = sse::Feed::as_body(sse::FeedConfig::default());
+    /// feed.send_block(&sse::Block::message(&[b"hello"]), &mut outbox)?;
+    /// assert_eq!(outbox.chunk(), b"data: hello\n\n");
+    /// inbox.finish();
+    /// assert_eq!(feed.next(Instant::EPOCH, &mut inbox, &mut outbox)?, Some(sse::Gone));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn as_body(config: FeedConfig) -> Self {
+        Self { below: Below::Body(Body::Open), config, due: None, life: None }
     }
 
     /// Where the subscriber wants to go on: the `Last-Event-ID` header (HTML 9.2.4). `None` when it is missing, empty,
@@ -134,17 +215,40 @@ impl Feed {
     /// Ends the stream: what waits is still sent, then the connection closes. Browsers will connect again.
     /// Nothing happens when it has ended already.
     pub fn end(&mut self, outbox: &mut Outbox<'_>) {
-        let _ = self.exchange.end(outbox); // it fails only when there is nothing to end
+        match &mut self.below {
+            // It fails only when there is nothing to end.
+            Below::Exchange(exchange) => drop(exchange.end(outbox)),
+            Below::Body(body) => {
+                *body = if *body == Body::Open { Body::Done } else { *body };
+                outbox.finish();
+            }
+        }
     }
 
     /// Whether blocks can be sent.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.exchange.takes_raw()
+        match &self.below {
+            Below::Exchange(exchange) => exchange.takes_raw(),
+            Below::Body(body) => *body == Body::Open,
+        }
     }
 
     fn check_open(&self) -> Result<(), SendError> {
         if self.is_open() { Ok(()) } else { Err(SendError::NotOpen) }
+    }
+
+    /// Ends the stream when it is old enough.
+    fn grow_old(&mut self, now: Instant, outbox: &mut Outbox<'_>) -> bool {
+        let Some(life) = &mut self.life else { return false };
+        let over = now >= *life.ends.get_or_insert(now + life.age);
+        if over {
+            let retry = life.retry;
+            // A hint, and where there is no room for it, the end comes without.
+            let _ = self.retry(retry, outbox);
+            self.end(outbox);
+        }
+        over
     }
 
     /// Sends the comment when it is due.
@@ -154,6 +258,24 @@ impl Feed {
             // Where there is no room, something waits, and will be heard.
             let _ = outbox.put(&[KEEP_ALIVE]);
             self.due = Some(now + every);
+        }
+    }
+}
+
+impl Body {
+    fn advance(&mut self, inbox: &mut Inbox<'_>, outbox: &mut Outbox<'_>) -> Progress {
+        inbox.consume(inbox.unread().len());
+        match self {
+            Self::Open if inbox.is_finished() => {
+                *self = Self::Gone;
+                outbox.finish();
+                Progress::Event
+            }
+            Self::Open => Progress::NeedInput,
+            Self::Gone | Self::Done => {
+                *self = Self::Done;
+                Progress::Closed
+            }
         }
     }
 }
@@ -169,32 +291,55 @@ impl Machine for Feed {
         outbox: &mut Outbox<'_>,
     ) -> Result<Progress, http::Error> {
         loop {
-            let progress = self.exchange.advance(now, inbox, outbox)?;
+            let progress = match &mut self.below {
+                Below::Exchange(exchange) => exchange.advance(now, inbox, outbox)?,
+                Below::Body(body) => body.advance(inbox, outbox),
+            };
             match progress {
                 // What is left of a body that the request came with is nobody's.
                 Progress::Event if self.event(inbox).is_none() => {}
                 Progress::NeedInput if self.is_open() => {
+                    if self.grow_old(now, outbox) {
+                        continue;
+                    }
                     self.keep_alive(now, outbox);
                     return Ok(progress);
                 }
-                // HEAD: the answer is complete.
-                Progress::NeedInput if self.exchange.end(outbox).is_ok() => {}
+                Progress::NeedInput => {
+                    // HEAD: the answer is complete.
+                    let Below::Exchange(exchange) = &mut self.below else { return Ok(progress) };
+                    if exchange.end(outbox).is_err() {
+                        return Ok(progress);
+                    }
+                }
                 _ => return Ok(progress),
             }
         }
     }
 
     fn event(&self, inbox: &Inbox<'_>) -> Option<Gone> {
-        matches!(self.exchange.event(inbox)?, http::Event::Gone).then_some(Gone)
+        let is_gone = match &self.below {
+            Below::Exchange(exchange) => matches!(exchange.event(inbox)?, http::Event::Gone),
+            Below::Body(body) => *body == Body::Gone,
+        };
+        is_gone.then_some(Gone)
     }
 
     fn deadline(&self) -> Option<Instant> {
         let due = self.due.filter(|_| self.is_open());
-        [self.exchange.deadline(), due].into_iter().flatten().min()
+        let ends = self.life.and_then(|life| life.ends).filter(|_| self.is_open());
+        let below = match &self.below {
+            Below::Exchange(exchange) => exchange.deadline(),
+            Below::Body(_) => None,
+        };
+        [below, due, ends].into_iter().flatten().min()
     }
 
     fn release(&mut self, inbox: &mut Inbox<'_>) {
-        self.exchange.release(inbox);
+        match &mut self.below {
+            Below::Exchange(exchange) => exchange.release(inbox),
+            Below::Body(body) => *body = if *body == Body::Gone { Body::Done } else { *body },
+        }
     }
 }
 

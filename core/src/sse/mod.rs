@@ -53,9 +53,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is not here: opening connections, redirects, and when to try again. They need more than one connection, and belong
-//! to whoever opens them.
+//! `EventSource` (tier `alloc`) is the whole client: a stream over as many connections as it takes, with redirects, waits
+//! and the ID that the next request names. It opens no connection, and tells where to and when.
 
+#[cfg(feature = "alloc")]
+mod answer;
+#[cfg(feature = "alloc")]
+mod ask;
 mod block;
 mod config;
 mod draft;
@@ -64,12 +68,25 @@ mod event;
 mod feed;
 mod field;
 mod parser;
+mod quick;
+#[cfg(feature = "alloc")]
+mod source;
 mod stream;
 mod utf8;
 
+#[cfg(feature = "alloc")]
+pub use ask::Ask;
 pub use block::{Block, Parts};
+#[cfg(feature = "alloc")]
+pub use config::SourceConfig;
 pub use config::{Config, FeedConfig};
+#[cfg(feature = "alloc")]
+pub use error::SourceError;
 pub use error::{BlockError, Error};
 pub use event::{Event, Gone};
+#[cfg(feature = "alloc")]
+pub use event::{Lost, OwnedEvent, SourceEvent};
 pub use feed::Feed;
+#[cfg(feature = "alloc")]
+pub use source::EventSource;
 pub use stream::Stream;

@@ -1,6 +1,6 @@
 //! The parser: lines and fields (HTML 9.2.5 and 9.2.6), resumable behind every byte.
 
-use core::time::Duration;
+use core::{ops::Range, time::Duration};
 
 use memchr::{memchr, memchr2, memchr3};
 
@@ -9,6 +9,7 @@ use super::{
     draft::Draft,
     error::Error,
     field::{Field, MARK, Place},
+    quick::{self, View},
     utf8,
 };
 use crate::{Inbox, text::is_utf8};
@@ -22,8 +23,9 @@ pub(super) struct Parser {
     after_cr: bool,
     /// The block is too large and its rest is passed over.
     discarding: bool,
-    /// The block is complete and is shown.
+    /// A block is complete, and `view` is shown.
     pub(super) shown: bool,
+    pub(super) view: View,
     /// The length of the event ID in force, which lies at the front of the inbox.
     pub(super) id_len: usize,
     /// Where the bytes begin that are not parsed.
@@ -32,7 +34,7 @@ pub(super) struct Parser {
     partial: usize,
     /// How many of them are the beginning of a line, in which there is no line end.
     searched: usize,
-    /// The block, when a value of it was there.
+    /// The block that is being received, when a value of it was there.
     pub(super) draft: Option<Draft>,
     /// The number on a `retry` line.
     number: Option<u64>,
@@ -53,7 +55,7 @@ enum Seen {
 /// Room that is never lent to a block: the beginning of the next character, once decoded, and some bytes to read.
 const MARGIN: usize = 16;
 /// So much of a line is waited with until its end comes; more is taken as it comes.
-const SHORT: usize = 1024;
+const SHORT: usize = 64 << 10;
 
 impl Parser {
     pub(super) fn new(config: Config) -> Self {
@@ -63,6 +65,7 @@ impl Parser {
             after_cr: false,
             discarding: false,
             shown: false,
+            view: View::default(),
             id_len: 0,
             raw: 0,
             partial: 0,
@@ -84,7 +87,40 @@ impl Parser {
     }
 
     /// Parses as far as the next event, or to the end of what is there.
+    #[inline]
     pub(super) fn parse(&mut self, inbox: &mut Inbox<'_>) -> Result<bool, Error> {
+        let afresh = self.place == Place::Line && self.searched == 0 && self.draft.is_none();
+        if afresh && !self.discarding && self.whole_block(inbox) {
+            return Ok(true);
+        }
+        self.parse_lines(inbox)
+    }
+
+    /// A whole block of plain text at once, shown where it lies.
+    #[inline]
+    fn whole_block(&mut self, inbox: &mut Inbox<'_>) -> bool {
+        let (max_event, max_id) = (self.max_event(inbox), self.max_id(inbox));
+        let mut rest = inbox.unread().get(self.raw..).unwrap_or_default();
+        if self.after_cr
+            && let Some(behind) = rest.strip_prefix(b"\n")
+        {
+            (self.after_cr, self.raw, rest) = (false, self.raw + 1, behind);
+        }
+        let used = match quick::whole_block(rest, self.raw, max_event, max_id, &mut self.view) {
+            Ok(used) => used,
+            Err(quick::Vain { looked_at, is_open }) => {
+                self.searched = if is_open { looked_at } else { 0 };
+                inbox.count_scanned(looked_at);
+                return false;
+            }
+        };
+        inbox.count_scanned(used);
+        (self.after_cr, self.shown) = (false, true);
+        self.raw += used;
+        true
+    }
+
+    fn parse_lines(&mut self, inbox: &mut Inbox<'_>) -> Result<bool, Error> {
         while let Some(&byte) = inbox.unread().get(self.raw + self.partial) {
             if core::mem::take(&mut self.after_cr) && byte == b'\n' {
                 self.raw += 1;
@@ -136,9 +172,11 @@ impl Parser {
     /// where it lies. Whatever is special about a line is left to the slow path, which begins with it anew.
     #[inline]
     fn whole_line(&mut self, inbox: &mut Inbox<'_>) -> Seen {
-        let Some(end) = inbox.search(self.raw + core::mem::take(&mut self.searched), line_end) else {
-            return self.begun(inbox);
-        };
+        // Most text is plain, and where it is, the end of the line is the first byte that is not.
+        let from = self.raw + core::mem::take(&mut self.searched);
+        let Some(stop) = inbox.search(from, quick::special) else { return self.begun(inbox) };
+        let is_plain = from == self.raw && inbox.unread().get(stop).is_some_and(|byte| is_end(*byte));
+        let Some(end) = inbox.search(stop, line_end) else { return self.begun(inbox) };
         let rest = inbox.unread().get(self.raw..).unwrap_or_default();
         let (line, ends) = rest.split_at_checked(end - self.raw).unwrap_or_default();
         let (field, rest) = match line {
@@ -159,7 +197,7 @@ impl Parser {
             (Some(room), Field::Data | Field::Event) => room,
             _ => return Seen::Nothing,
         };
-        if value.len() > most || !is_utf8(value) {
+        if value.len() > most || !(is_plain || is_utf8(value)) {
             return Seen::Nothing;
         }
         let value = end - value.len()..end;
@@ -169,7 +207,7 @@ impl Parser {
             _ => 0,
         };
         if blank > 0 && field == Field::Data && self.draft.is_none() {
-            self.draft = Some(Draft::of_data(value));
+            self.view = View { data: value, ..View::default() };
             self.raw = end + blank;
             self.shown = true;
             return Seen::Event;
@@ -339,19 +377,36 @@ impl Parser {
     fn end_block(&mut self, inbox: &mut Inbox<'_>) -> bool {
         self.discarding = false;
         let Some(draft) = &mut self.draft else { return false };
-        if draft.data.is_some() {
-            draft.assemble(inbox);
-            self.shown = true;
-        } else {
-            self.forget_block(inbox);
+        let id = draft.id.take();
+        if draft.data.is_none() {
+            self.draft = None;
+            self.enforce(id, inbox);
+            return false;
         }
-        self.shown
+        draft.id = id;
+        draft.assemble(inbox);
+        self.view = View {
+            event: draft.event.clone(),
+            id: draft.id.take(),
+            data: draft.data.take().unwrap_or_default(),
+        };
+        (self.draft, self.shown) = (None, true);
+        true
     }
 
-    /// The block is done with; an event ID in it is in force from now on.
-    pub(super) fn forget_block(&mut self, inbox: &mut Inbox<'_>) {
+    /// The event that was shown is done with.
+    #[inline]
+    pub(super) fn forget_event(&mut self, inbox: &mut Inbox<'_>) {
         self.shown = false;
-        if let Some(id) = self.draft.take().and_then(|draft| draft.id) {
+        let id = self.view.id.take();
+        if id.is_some() {
+            self.enforce(id, inbox);
+        }
+    }
+
+    /// The block is over; an event ID in it is in force from now on.
+    fn enforce(&mut self, id: Option<Range<usize>>, inbox: &mut Inbox<'_>) {
+        if let Some(id) = id {
             inbox.consume(id.start);
             self.raw = self.raw.saturating_sub(id.start);
             self.id_len = id.len();
@@ -362,6 +417,17 @@ impl Parser {
     pub(super) fn end(&mut self, inbox: &Inbox<'_>) {
         self.draft = None;
         (self.raw, self.partial, self.searched) = (inbox.unread().len(), 0, 0);
+    }
+
+    /// Another body begins: what is left of this one is nothing, and the ID stays.
+    #[cfg(feature = "alloc")]
+    pub(super) fn restart(&mut self, inbox: &mut Inbox<'_>) {
+        if self.shown {
+            self.forget_event(inbox);
+        }
+        self.end(inbox);
+        self.tidy(inbox);
+        (self.place, self.after_cr, self.discarding) = (Place::Mark(0), false, false);
     }
 
     /// All was parsed: closes the gaps, so that the inbox holds the ID, the block and the beginning of a character or of

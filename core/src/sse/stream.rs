@@ -62,14 +62,23 @@ impl Stream {
         Ok(stream)
     }
 
+    /// The body of another connection begins, in the same inbox: what is left of this one is dropped, the event ID and
+    /// the reconnection time stay in force.
+    #[cfg(feature = "alloc")]
+    pub(super) fn restart(&mut self, inbox: &mut Inbox<'_>) {
+        self.parser.restart(inbox);
+        self.closed = false;
+        self.keep(inbox);
+    }
+
     /// The event ID in force: what the `Last-Event-ID` header of the next request says, which is left out when this
     /// is empty (HTML 9.2.4). An ID takes effect at the end of its block, also of one without data.
     ///
     /// `inbox` is the one that this stream was advanced with, since its last call.
     #[must_use]
     pub fn last_event_id<'i>(&self, inbox: &'i Inbox<'_>) -> Text<'i> {
-        let new = self.parser.draft.as_ref().filter(|_| self.parser.shown).and_then(|draft| draft.id.clone());
-        text(inbox, new.unwrap_or(0..self.parser.id_len))
+        let new = if self.parser.shown { self.parser.view.id.clone() } else { None };
+        text(inbox.unread(), new.unwrap_or(0..self.parser.id_len))
     }
 
     /// The reconnection time in force: how long to wait before the next request. `None` until the server has named one.
@@ -111,9 +120,8 @@ impl Stream {
         let raw = len.saturating_sub(self.parser.raw);
         let third = free.saturating_sub(front + 2 * raw) / 3;
         let most = free.saturating_sub(front + 2 * (self.max_event(inbox) / 3 + 2));
-        // Between events it may be nothing; else the margin has room for one byte.
-        let least = usize::from(!self.parser.shown);
-        inbox.keep(free - third.max(most).max(least).min(free));
+        // The margin has room for one byte.
+        inbox.keep(free - third.max(most).max(1).min(free));
     }
 }
 
@@ -121,6 +129,7 @@ impl Machine for Stream {
     type Event<'i> = Event<'i>;
     type Error = Error;
 
+    #[inline]
     fn advance(
         &mut self,
         _now: Instant,
@@ -128,14 +137,15 @@ impl Machine for Stream {
         _outbox: &mut Outbox<'_>,
     ) -> Result<Progress, Error> {
         if self.parser.shown {
-            self.parser.forget_block(inbox);
+            self.parser.forget_event(inbox);
         }
         if self.closed {
             return Ok(Progress::Closed);
         }
         match self.parser.parse(inbox) {
             Ok(true) => {
-                self.keep(inbox);
+                // Nothing is read while an event is shown: what may be read then is worked out once there is no more.
+                inbox.keep(usize::MAX);
                 Ok(Progress::Event)
             }
             Ok(false) => {
@@ -156,15 +166,15 @@ impl Machine for Stream {
 
     #[inline]
     fn event<'i>(&self, inbox: &'i Inbox<'_>) -> Option<Event<'i>> {
-        let draft = self.parser.draft.as_ref().filter(|_| self.parser.shown)?;
+        if !self.parser.shown {
+            return None;
+        }
+        let (bytes, view) = (inbox.unread(), &self.parser.view);
+        let is_message = view.event.is_empty();
         Some(Event {
-            event: if draft.event.is_empty() {
-                Text::from("message")
-            } else {
-                text(inbox, draft.event.clone())
-            },
-            data: text(inbox, draft.data.clone()?),
-            last_event_id: self.last_event_id(inbox),
+            event: if is_message { Text::from("message") } else { text(bytes, view.event.clone()) },
+            data: text(bytes, view.data.clone()),
+            last_event_id: text(bytes, view.id.clone().unwrap_or(0..self.parser.id_len)),
         })
     }
 
@@ -174,8 +184,9 @@ impl Machine for Stream {
 
     fn release(&mut self, inbox: &mut Inbox<'_>) {
         if self.parser.shown {
-            self.parser.forget_block(inbox);
+            self.parser.forget_event(inbox);
         }
+        inbox.keep(0);
         // An ID has to stay; without one, nothing has.
         if self.parser.id_len == 0 && self.parser.draft.is_none() {
             inbox.consume(self.parser.raw);
@@ -184,6 +195,7 @@ impl Machine for Stream {
     }
 }
 
-fn text<'i>(inbox: &'i Inbox<'_>, range: Range<usize>) -> Text<'i> {
-    Text::checked(inbox.unread().get(range).unwrap_or_default())
+#[inline]
+fn text(bytes: &[u8], range: Range<usize>) -> Text<'_> {
+    Text::checked(bytes.get(range).unwrap_or_default())
 }

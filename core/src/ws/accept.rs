@@ -4,6 +4,8 @@ use super::{
     Config, Connection, UpgradeError,
     upgrade::{accept_for, is_key, is_token},
 };
+#[cfg(feature = "deflate")]
+use super::{Deflate, upgrade::Text128};
 use crate::{
     Full, Outbox,
     http::{RequestView, SendError},
@@ -57,6 +59,9 @@ pub struct Accept<'a> {
     /// What answers the key; a CONNECT has none.
     value: Option<[u8; 28]>,
     subprotocol: Option<&'a str>,
+    /// The settings in force, and the answer that says so.
+    #[cfg(feature = "deflate")]
+    deflate: Option<(Deflate, Text128)>,
 }
 
 impl<'a> Accept<'a> {
@@ -69,7 +74,7 @@ impl<'a> Accept<'a> {
     pub fn new(
         request: &impl RequestView,
         offered: &[&'a str],
-        _config: &Config,
+        config: &Config,
     ) -> Result<Self, UpgradeError> {
         let value = match request.method() {
             "GET" => Some(accept_for(upgraded(request)?)),
@@ -79,7 +84,16 @@ impl<'a> Accept<'a> {
             }
             _ => return Err(UpgradeError::Method),
         };
-        Ok(Self { value, subprotocol: choose(request, offered)? })
+        #[cfg(not(feature = "deflate"))]
+        let _ = config;
+        Ok(Self {
+            value,
+            subprotocol: choose(request, offered)?,
+            #[cfg(feature = "deflate")]
+            deflate: config
+                .deflate
+                .and_then(|deflate| deflate.accept(request.values("sec-websocket-extensions"))),
+        })
     }
 
     /// The subprotocol that was agreed on.
@@ -97,6 +111,10 @@ impl<'a> Accept<'a> {
     /// The value of Sec-WebSocket-Extensions: what was agreed on, if anything.
     #[must_use]
     pub fn extensions(&self) -> Option<&str> {
+        #[cfg(feature = "deflate")]
+        if let Some((_, answer)) = &self.deflate {
+            return Some(answer.as_str());
+        }
         None
     }
 
@@ -122,6 +140,10 @@ impl<'a> Accept<'a> {
     /// Right for an upgraded stream of another HTTP stack, too.
     #[must_use]
     pub fn connection(&self, config: Config) -> Connection {
+        #[cfg(feature = "deflate")]
+        if let Some((deflate, _)) = self.deflate {
+            return Connection::server(config).with(deflate);
+        }
         Connection::server(config)
     }
 

@@ -9,6 +9,12 @@ pub(super) struct Message {
     pub(super) kind: Kind,
     /// Frames so far.
     pub(super) fragments: u32,
+    /// Bytes of the message so far: declared ones, or inflated ones.
+    pub(super) total: usize,
+    /// A piece of it was shown.
+    pub(super) begun: bool,
+    #[cfg(feature = "deflate")]
+    pub(super) compressed: bool,
     /// So many bytes of what is held are known to be whole characters.
     pub(super) checked: usize,
 }
@@ -25,7 +31,24 @@ pub(super) struct Frame {
 
 impl Message {
     pub(super) const fn new(kind: Kind) -> Self {
-        Self { kind, fragments: 0, checked: 0 }
+        Self {
+            kind,
+            fragments: 0,
+            total: 0,
+            begun: false,
+            #[cfg(feature = "deflate")]
+            compressed: false,
+            checked: 0,
+        }
+    }
+
+    /// The length of the next piece, at most `piece` bytes: a text is cut between characters. One byte more is there.
+    pub(super) fn cut(&self, held: &[u8], piece: usize) -> usize {
+        let is_inside = |at: usize| held.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+        match self.kind {
+            Kind::Binary => piece,
+            Kind::Text => (piece.saturating_sub(3)..=piece).rev().find(|at| !is_inside(*at)).unwrap_or(piece),
+        }
     }
 
     /// Checks what is new in `held`. It fails at the first byte that cannot be part of UTF-8; at the end of the

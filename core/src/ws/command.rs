@@ -2,7 +2,7 @@
 
 use super::{
     Connection, Header, Opcode, close, is_close_code,
-    mask::{copy_masked, rotated},
+    mask::{put_masked, rotated},
     state::{CONTROL_ROOM, State},
 };
 use crate::{Full, Inbox, Incoming, Kind, Machine, Outbox, SendError, Text, Transport};
@@ -36,6 +36,8 @@ impl Connection {
     /// ends it, pings and the close frame may go between them (RFC 6455 §5.4). The parts of a text must be UTF-8 once
     /// joined; that is the caller's promise and is not checked.
     ///
+    /// Where compression was agreed on, the message is compressed, part by part.
+    ///
     /// # Errors
     /// [`SendError::Unsuitable`] when `first` comes inside of a message or a later part without a first one;
     /// otherwise as [`send_text`](Self::send_text).
@@ -47,14 +49,20 @@ impl Connection {
         last: bool,
         outbox: &mut Outbox<'_>,
     ) -> Result<(), SendError> {
-        self.check_open()?;
-        if first == self.sending {
-            return Err(SendError::Unsuitable);
+        #[cfg(feature = "deflate")]
+        if self.extension.is_some() {
+            return self.send_fragment_with(kind, bytes, first, last, super::Compress::Auto, outbox);
         }
+        self.check_fragment(first)?;
         let opcode = if first { opcode(kind) } else { Opcode::Continuation };
         self.frame(last, opcode, &[bytes], CONTROL_ROOM, outbox)?;
         self.sending = !last;
         Ok(())
+    }
+
+    pub(super) fn check_fragment(&self, first: bool) -> Result<(), SendError> {
+        self.check_open()?;
+        if first == self.sending { Err(SendError::Unsuitable) } else { Ok(()) }
     }
 
     /// Sends a ping with at most 125 bytes. Rarely needed: see [`Config::ping_every`](super::Config::ping_every).
@@ -112,6 +120,10 @@ impl Connection {
         parts: &[&[u8]],
         outbox: &mut Outbox<'_>,
     ) -> Result<(), SendError> {
+        #[cfg(feature = "deflate")]
+        if self.extension.is_some() {
+            return self.send_with(kind, parts, super::Compress::Auto, outbox);
+        }
         self.check_message()?;
         Ok(self.frame(true, opcode(kind), parts, CONTROL_ROOM, outbox)?)
     }
@@ -141,7 +153,7 @@ impl Connection {
     /// Writes one frame when `keep` bytes are free behind it. Small is better than fast where flash is counted in kilobytes.
     #[cfg_attr(not(target_os = "none"), inline)]
     #[cfg_attr(target_os = "none", inline(never))]
-    fn frame(
+    pub(super) fn frame(
         &mut self,
         fin: bool,
         opcode: Opcode,
@@ -150,33 +162,26 @@ impl Connection {
         outbox: &mut Outbox<'_>,
     ) -> Result<(), Full> {
         let len = total(parts);
-        let room = outbox.room();
+        let Some(entropy) = &mut self.entropy else {
+            let head = Header { fin, opcode, key: None, len: len as u64 }.emit();
+            if let [part] = parts {
+                return outbox.put_framed(head.array(), head.as_bytes().len(), part, keep);
+            }
+            outbox.put_framed(head.array(), head.as_bytes().len(), &[], len.saturating_add(keep))?;
+            return outbox.put(parts);
+        };
         // The key is taken only for a frame that fits: who fails changes nothing.
-        let size =
-            Header { fin, opcode, key: self.entropy.is_some().then_some([0; 4]), len: len as u64 }.size();
+        let size = Header { fin, opcode, key: Some([0; 4]), len: len as u64 }.size();
         let needed = len.saturating_add(size + keep);
-        if room < needed {
+        if outbox.room() < needed {
             return Err(Full { needed });
         }
-        let key = self.entropy.as_mut().map(crate::Entropy::take);
-        let head = Header { fin, opcode, key, len: len as u64 }.emit();
-        let Some(mut key) = key else {
-            return match parts {
-                [part] => outbox.put_framed(head.array(), size, part),
-                _ => {
-                    outbox.put(&[head.as_bytes()])?;
-                    outbox.put(parts)
-                }
-            };
-        };
-        let room = outbox.claim(size + len)?;
-        let Some((front, mut room)) = room.split_at_mut_checked(size) else { return Ok(()) }; // it is larger
-        front.iter_mut().zip(head.array()).for_each(|(to, byte)| *to = *byte);
+        let mut key = entropy.take();
+        let head = Header { fin, opcode, key: Some(key), len: len as u64 }.emit();
+        outbox.put_framed(head.array(), size, &[], 0)?;
         for part in parts {
-            let Some((to, rest)) = room.split_at_mut_checked(part.len()) else { break };
-            copy_masked(key, part, to);
+            put_masked(key, part, outbox)?;
             key = rotated(key, part.len());
-            room = rest;
         }
         Ok(())
     }
@@ -203,7 +208,8 @@ impl Transport for Connection {
             Event::Text(text) => Incoming::Text(text),
             Event::Binary(bytes) => Incoming::Binary(bytes),
             Event::Closed { .. } => Incoming::Closed,
-            Event::Ping(_) | Event::Pong(_) => Incoming::Other,
+            // A layer above takes whole messages: it leaves `Config::piece` alone.
+            Event::Ping(_) | Event::Pong(_) | Event::Piece { .. } => Incoming::Other,
         })
     }
 

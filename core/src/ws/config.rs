@@ -17,9 +17,23 @@ pub struct Config {
     /// The largest message that is received, in bytes of payload, all fragments together. Default: 1 MiB.
     ///
     /// A message must also fit into the inbox, so the limit in force is the smaller one of this and the inbox's
-    /// capacity less 139 bytes (what may lie behind a message: one header and one control frame). A larger message is
-    /// refused at the header that exceeds it ([`Error::TooLarge`](super::Error::TooLarge), close code 1009).
+    /// capacity less 139 bytes (what may lie behind a message: one header and one control frame), or less 1,024 bytes where
+    /// compression was agreed on; then inflated bytes are counted. A larger message
+    /// is refused at the header that exceeds it ([`Error::TooLarge`](super::Error::TooLarge), close code 1009).
     pub max_message: usize,
+    /// Messages of more bytes than this come in [pieces](super::Event::Piece) of this size, so that the inbox bounds the
+    /// memory and not the message: then [`max_message`](Self::max_message) may be larger than the inbox. `None`: messages
+    /// are always whole. Default: `None`.
+    ///
+    /// Less when the inbox holds less (its capacity less 140 bytes); below 4 bytes there are no pieces. Not for a connection
+    /// under a layer that takes whole messages, as everything over a [`Transport`](crate::Transport) does: it would not see
+    /// the pieces.
+    pub piece: Option<usize>,
+    /// Compression, if the peer agrees to it in the handshake: [`Accept::new`](super::Accept::new) and
+    /// [`Offer::new`](super::Offer::new) look at it, and what they agree on makes the connection. `None`: not offered, not
+    /// accepted. Default: `None`, because it can cost 430 KB of memory for each connection.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<super::Deflate>,
     /// The most frames that one message may be made of, empty ones included. Default: 65 536.
     ///
     /// Fragments cost no memory here, they are joined in place; the limit ends a message that never ends.
@@ -43,6 +57,9 @@ impl Config {
 
     const DEFAULT: Self = Self {
         max_message: 1 << 20,
+        piece: None,
+        #[cfg(feature = "deflate")]
+        deflate: None,
         max_fragments: 1 << 16,
         ping_every: Some(Duration::from_secs(25)),
         pong_within: Duration::from_secs(20),

@@ -2,7 +2,7 @@
 
 use super::{
     Connection, Error, Event, Opcode, close, mask,
-    state::{OVERHEAD, REPLY_ROOM, Shown, State, Step},
+    state::{NEVER, REPLY_ROOM, Shown, State, Step},
 };
 use crate::{Inbox, Instant, Machine, Outbox, Progress, Text, text::is_utf8};
 
@@ -31,13 +31,19 @@ impl Connection {
         }
         let size = 2 + wide + if self.server { 4 } else { 0 };
         let (head, body) = raw.get_mut(..size + len)?.split_at_mut_checked(size)?;
-        if self.server {
-            mask::apply_mask(*head.last_chunk::<4>()?, body);
-        }
+        let ascii = match (self.server, text) {
+            (false, _) => false,
+            (true, false) => {
+                mask::apply_mask(*head.last_chunk::<4>()?, body);
+                false
+            }
+            (true, true) => mask::unmask_text(*head.last_chunk::<4>()?, body),
+        };
+        let good = !text || ascii || is_utf8(body);
         self.at = size..size + len;
         self.raw = size + len;
         self.shown = if text { Shown::Text } else { Shown::Binary };
-        Some(!text || is_utf8(body))
+        Some(good)
     }
 
     #[cold]
@@ -53,13 +59,13 @@ impl Connection {
         if !self.started {
             (self.started, self.heard) = (true, now);
         }
-        self.limit = self.config.max_message.min(inbox.capacity().saturating_sub(OVERHEAD));
+        self.limits(inbox);
         loop {
             match self.state {
                 State::Open => {}
                 State::Closing => {
                     // Looked at before the input: frames that keep coming do not put it off.
-                    if now >= *self.until.get_or_insert(now + self.config.close_within) {
+                    if now >= *self.until.get_or_insert(now.plus_nanos(self.config.close_within)) {
                         return Err(self.fail(Error::TimedOut, outbox));
                     }
                 }
@@ -74,6 +80,7 @@ impl Connection {
                 Ok(step) => {
                     (self.heard, self.pinged) = (now, None);
                     if matches!(step, Step::Event) {
+                        self.keep_room(inbox);
                         self.ready = self.is_open() && self.message.is_none();
                         return Ok(Progress::Event);
                     }
@@ -89,6 +96,7 @@ impl Connection {
             return Ok(Progress::Event);
         }
         self.close_gap(inbox);
+        self.keep_room(inbox);
         self.keep_alive(now, outbox)?;
         self.ready = self.is_open() && self.message.is_none() && self.pinged.is_none();
         Ok(Progress::NeedInput)
@@ -103,17 +111,29 @@ impl Connection {
         }
     }
 
+    /// What a message inflates to needs room, however much of what follows it has arrived.
+    fn keep_room(&self, _inbox: &mut Inbox<'_>) {
+        #[cfg(feature = "deflate")]
+        if self.extension.is_some() {
+            _inbox.keep(self.most().saturating_sub(self.held));
+        }
+    }
+
     fn keep_alive(&mut self, now: Instant, outbox: &mut Outbox<'_>) -> Result<(), Error> {
-        let (State::Open, Some(every)) = (self.state, self.config.ping_every) else { return Ok(()) };
+        if self.state != State::Open || self.config.ping_every == NEVER {
+            return Ok(());
+        }
         match self.pinged {
-            None if now >= self.heard + every => {
+            None if now >= self.heard.plus_nanos(self.config.ping_every) => {
                 // There is room: `REPLY_ROOM` was there, and nothing was written since.
                 if self.write(Opcode::Ping, &[], outbox).is_ok() {
                     self.pinged = Some(now);
                 }
                 Ok(())
             }
-            Some(since) if now >= since + self.config.pong_within => Err(self.fail(Error::TimedOut, outbox)),
+            Some(since) if now >= since.plus_nanos(self.config.pong_within) => {
+                Err(self.fail(Error::TimedOut, outbox))
+            }
             _ => Ok(()),
         }
     }
@@ -121,7 +141,7 @@ impl Connection {
     fn linger(&mut self, now: Instant, inbox: &mut Inbox<'_>, outbox: &mut Outbox<'_>) -> Progress {
         inbox.consume(inbox.unread().len());
         (self.held, self.raw) = (0, 0);
-        let until = *self.until.get_or_insert(now + self.config.close_within);
+        let until = *self.until.get_or_insert(now.plus_nanos(self.config.close_within));
         if now < until && !inbox.is_finished() {
             return Progress::NeedInput;
         }
@@ -149,6 +169,7 @@ impl Connection {
     #[inline(never)]
     fn rare<'i>(&self, bytes: &'i [u8]) -> Option<Event<'i>> {
         Some(match self.shown {
+            Shown::Piece { kind, first, last } => Event::Piece { kind, bytes, first, last },
             Shown::Ping => Event::Ping(bytes),
             Shown::Pong => Event::Pong(bytes),
             Shown::Closed(code) => Event::Closed { code, reason: Text::checked(bytes) },
@@ -198,14 +219,21 @@ impl Machine for Connection {
             State::Closed => None,
             State::Closing | State::Lingering => self.until,
             State::Open if !self.started => None,
-            State::Open => {
-                let every = self.config.ping_every?;
-                Some(self.pinged.map_or(self.heard + every, |since| since + self.config.pong_within))
-            }
+            State::Open if self.config.ping_every == NEVER => None,
+            State::Open => Some(match self.pinged {
+                None => self.heard.plus_nanos(self.config.ping_every),
+                Some(since) => since.plus_nanos(self.config.pong_within),
+            }),
         }
     }
 
     fn release(&mut self, inbox: &mut Inbox<'_>) {
+        if let (Shown::Piece { last: false, .. }, Some(message)) = (self.shown, &mut self.message) {
+            let n = self.at.end;
+            inbox.consume(n);
+            (self.held, self.raw) = (self.held.saturating_sub(n), self.raw.saturating_sub(n));
+            message.checked = message.checked.saturating_sub(n);
+        }
         self.shown = Shown::Nothing;
         if self.state != State::Open {
             // What was held of a message will not be shown.

@@ -4,7 +4,8 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A reserved bit is set, or the opcode is a reserved one (RFC 6455 §5.2; no extension is in use).
+    /// A reserved bit is set, or the opcode is a reserved one (RFC 6455 §5.2). With permessage-deflate, the first bit marks
+    /// compression, on the first frame of a data message only (RFC 7692 §6).
     #[error("a frame has a reserved bit or a reserved opcode")]
     Reserved,
     /// A client did not mask a frame, or a server did (§5.1).
@@ -25,6 +26,9 @@ pub enum Error {
     /// A text message, or the reason of a close frame, is not UTF-8 (§8.1).
     #[error("text is not UTF-8")]
     NotUtf8,
+    /// The payload of a compressed message is no deflate data (RFC 7692 §7.2.2).
+    #[error("a compressed message cannot be inflated")]
+    Deflate,
     /// A message is larger than the limit ([`Config::max_message`](super::Config::max_message)), which see.
     #[error("a message is larger than {limit} bytes")]
     TooLarge {
@@ -47,7 +51,7 @@ impl Error {
     #[must_use]
     pub const fn close_code(self) -> u16 {
         match self {
-            Self::NotUtf8 => 1007,
+            Self::NotUtf8 | Self::Deflate => 1007,
             Self::TooManyFragments { .. } => 1008,
             Self::TooLarge { .. } => 1009,
             Self::TimedOut => 1001,

@@ -2,6 +2,10 @@
 
 use super::Error;
 
+/// The bit RSV1 in the first byte: with permessage-deflate, the message is compressed (RFC 7692 §6).
+#[cfg(feature = "deflate")]
+pub(super) const COMPRESSED: u8 = 0x40;
+
 /// What a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
@@ -96,11 +100,17 @@ impl Header {
     /// [`Error::Reserved`], [`Error::Masking`], [`Error::Control`] or [`Error::Length`], as soon as the offending
     /// byte is there.
     pub fn parse(bytes: &[u8], masked: bool) -> Result<Option<Self>, Error> {
+        Self::parse_with(bytes, masked, false)
+    }
+
+    /// As [`parse`](Self::parse). `deflate`: the first frame of a data message may have [`COMPRESSED`].
+    pub(super) fn parse_with(bytes: &[u8], masked: bool, deflate: bool) -> Result<Option<Self>, Error> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
-        if first & 0x70 != 0 {
+        let (fin, opcode) = (first & 0x80 != 0, Opcode::new(first & 0x0f).ok_or(Error::Reserved)?);
+        let may_be_compressed = deflate && matches!(opcode, Opcode::Text | Opcode::Binary);
+        if first & if may_be_compressed { 0x30 } else { 0x70 } != 0 {
             return Err(Error::Reserved);
         }
-        let (fin, opcode) = (first & 0x80 != 0, Opcode::new(first & 0x0f).ok_or(Error::Reserved)?);
         if opcode.is_control() && !fin {
             return Err(Error::Control);
         }

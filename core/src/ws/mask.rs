@@ -1,20 +1,41 @@
-//! Masking (RFC 6455 §5.3): payload xor a key of four bytes, over and over. Loops that compilers vectorise.
+//! Masking (RFC 6455 §5.3): payload xor a key of four bytes, over and over. Loops that compilers vectorise; with the feature
+//! `simd`, long ones take the widest instructions that the machine has.
+//!
+//! Flat loops over words, on purpose: ones that are cut into larger chunks come out several times slower.
 
 use core::ops::Range;
 
+use crate::{Full, Outbox};
+
 /// Below this length the short loop is inlined, from it on a wide loop is called.
 const LONG: usize = 256;
+/// What is written goes from registers to its place in blocks of `LONG`, and in blocks of this.
+const SHORT: usize = 64;
+/// Wide instructions are up to twice as fast where a line of the cache never lies between two of them.
+const ALIGN: usize = 32;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// Masks or unmasks `bytes` in place; doing it twice gives the same bytes again.
 #[inline]
 pub fn apply_mask(key: [u8; 4], bytes: &mut [u8]) {
-    if bytes.len() < LONG { xor(key, bytes) } else { xor_long(key, bytes) }
+    if bytes.len() < LONG {
+        xor(key, bytes);
+    } else {
+        xor_long(key, bytes);
+    }
 }
 
-/// Masks `from` into `to` in one pass; they have the same length (what is longer is left alone).
+/// The same; and whether what comes out is ASCII, and so certainly UTF-8: nearly free while the bytes are at hand.
 #[inline]
-pub(super) fn copy_masked(key: [u8; 4], from: &[u8], to: &mut [u8]) {
-    if from.len() < LONG { copy_xor(key, from, to) } else { copy_xor_long(key, from, to) }
+pub(super) fn unmask_text(key: [u8; 4], bytes: &mut [u8]) -> bool {
+    let seen = if bytes.len() < LONG { xor(key, bytes) } else { xor_long_seen(key, bytes) };
+    seen & HIGH_BITS == 0
+}
+
+/// Writes `part` masked, in one pass, all of it or nothing.
+#[inline]
+pub(super) fn put_masked(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), Full> {
+    if part.len() < LONG { put_short(key, part, outbox) } else { put_long(key, part, outbox) }
 }
 
 /// Unmasks `from` and moves it to `to`, which lies at or before it. In blocks, so that each byte is masked while it
@@ -50,40 +71,135 @@ pub(super) const fn rotated(key: [u8; 4], n: usize) -> [u8; 4] {
     }
 }
 
+/// The key, twice.
 #[inline(always)]
-fn xor(key: [u8; 4], bytes: &mut [u8]) {
-    let half = u32::from_ne_bytes(key);
-    let word = u64::from(half) << 32 | u64::from(half);
+fn word_of(key: [u8; 4]) -> u64 {
+    let half = u64::from(u32::from_ne_bytes(key));
+    half << 32 | half
+}
+
+/// Runs a loop with the widest instructions there are. It must be short and inlined, or it is compiled without them.
+#[inline(always)]
+fn widely<T>(run: impl FnOnce() -> T) -> T {
+    #[cfg(feature = "simd")]
+    return pulp::Arch::new().dispatch(run);
+    #[cfg(not(feature = "simd"))]
+    run()
+}
+
+/// Returns every bit that is set somewhere in the outcome, as it stands in its word or moved by whole bytes.
+#[inline(always)]
+fn xor(key: [u8; 4], bytes: &mut [u8]) -> u64 {
+    let word = word_of(key);
+    let mut seen = 0;
     let (words, rest) = bytes.as_chunks_mut::<8>();
     for chunk in words {
-        *chunk = (u64::from_ne_bytes(*chunk) ^ word).to_ne_bytes();
+        let clear = u64::from_ne_bytes(*chunk) ^ word;
+        seen |= clear;
+        *chunk = clear.to_ne_bytes();
     }
     let (halves, rest) = rest.as_chunks_mut::<4>();
     for chunk in halves {
-        *chunk = (u32::from_ne_bytes(*chunk) ^ half).to_ne_bytes();
+        let clear = u32::from_ne_bytes(*chunk) ^ word as u32;
+        seen |= u64::from(clear);
+        *chunk = clear.to_ne_bytes();
     }
     for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
+        seen |= u64::from(*byte);
     }
+    seen
+}
+
+/// The part before the first aligned byte, the rest, and the key for it.
+#[inline(always)]
+fn aligned(key: [u8; 4], bytes: &mut [u8]) -> (&mut [u8], &mut [u8], [u8; 4]) {
+    let n = bytes.as_ptr().align_offset(ALIGN).min(bytes.len());
+    let (front, rest) = bytes.split_at_mut(n);
+    (front, rest, rotated(key, n))
 }
 
 #[inline(never)]
 fn xor_long(key: [u8; 4], bytes: &mut [u8]) {
-    let half = u32::from_ne_bytes(key);
-    let word = u64::from(half) << 32 | u64::from(half);
-    let (chunks, rest) = bytes.as_chunks_mut::<64>();
-    for chunk in chunks {
-        for word_of in chunk.as_chunks_mut::<8>().0 {
-            *word_of = (u64::from_ne_bytes(*word_of) ^ word).to_ne_bytes();
-        }
+    let (front, bytes, next) = aligned(key, bytes);
+    xor(key, front);
+    let word = word_of(next);
+    let (words, rest) = bytes.as_chunks_mut::<8>();
+    widely(
+        #[inline(always)]
+        || {
+            for chunk in words {
+                *chunk = (u64::from_ne_bytes(*chunk) ^ word).to_ne_bytes();
+            }
+        },
+    );
+    xor(next, rest);
+}
+
+/// Returns what [`xor`] does. It is not one with `xor_long`: that is a fifth faster.
+#[inline(never)]
+fn xor_long_seen(key: [u8; 4], bytes: &mut [u8]) -> u64 {
+    let (front, bytes, next) = aligned(key, bytes);
+    let front = xor(key, front);
+    let word = word_of(next);
+    let (words, rest) = bytes.as_chunks_mut::<8>();
+    let seen = widely(
+        #[inline(always)]
+        || {
+            let mut seen = 0;
+            for chunk in words {
+                let clear = u64::from_ne_bytes(*chunk) ^ word;
+                seen |= clear;
+                *chunk = clear.to_ne_bytes();
+            }
+            seen
+        },
+    );
+    front | seen | xor(next, rest)
+}
+
+/// By way of the stack, in blocks of fixed size.
+#[inline(always)]
+fn put_short(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), Full> {
+    let mut later = part.len();
+    for from in part.chunks(SHORT) {
+        let mut block = [0; SHORT];
+        copy_xor(key, from, block.get_mut(..from.len()).unwrap_or_default());
+        later -= from.len();
+        outbox.put_framed(&block, from.len(), &[], later)?;
     }
-    xor(key, rest);
+    Ok(())
+}
+
+#[inline(never)]
+fn put_long(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), Full> {
+    let word = word_of(key);
+    let (blocks, rest) = part.as_chunks::<LONG>();
+    if outbox.room() < part.len() {
+        return Err(Full { needed: part.len() });
+    }
+    widely(
+        #[inline(always)]
+        || {
+            outbox.put_mapped(
+                blocks,
+                #[inline(always)]
+                |from| {
+                    let mut to = [0; LONG];
+                    for (to, from) in to.as_chunks_mut::<8>().0.iter_mut().zip(from.as_chunks::<8>().0) {
+                        *to = (u64::from_ne_bytes(*from) ^ word).to_ne_bytes();
+                    }
+                    to
+                },
+            )
+        },
+    )?;
+    put_short(key, rest, outbox)
 }
 
 #[inline(always)]
 fn copy_xor(key: [u8; 4], from: &[u8], to: &mut [u8]) {
-    let half = u32::from_ne_bytes(key);
-    let word = u64::from(half) << 32 | u64::from(half);
+    let word = word_of(key);
     let (sources, from) = from.as_chunks::<8>();
     let (targets, to) = to.as_chunks_mut::<8>();
     for (target, source) in targets.iter_mut().zip(sources) {
@@ -92,25 +208,11 @@ fn copy_xor(key: [u8; 4], from: &[u8], to: &mut [u8]) {
     let (sources, from) = from.as_chunks::<4>();
     let (targets, to) = to.as_chunks_mut::<4>();
     for (target, source) in targets.iter_mut().zip(sources) {
-        *target = (u32::from_ne_bytes(*source) ^ half).to_ne_bytes();
+        *target = (u32::from_ne_bytes(*source) ^ word as u32).to_ne_bytes();
     }
     for ((target, source), key) in to.iter_mut().zip(from).zip(key) {
         *target = source ^ key;
     }
-}
-
-#[inline(never)]
-fn copy_xor_long(key: [u8; 4], from: &[u8], to: &mut [u8]) {
-    let half = u32::from_ne_bytes(key);
-    let word = u64::from(half) << 32 | u64::from(half);
-    let (sources, from) = from.as_chunks::<64>();
-    let (targets, to) = to.as_chunks_mut::<64>();
-    for (target, source) in targets.iter_mut().zip(sources) {
-        for (target, source) in target.as_chunks_mut::<8>().0.iter_mut().zip(source.as_chunks::<8>().0) {
-            *target = (u64::from_ne_bytes(*source) ^ word).to_ne_bytes();
-        }
-    }
-    copy_xor(key, from, to);
 }
 
 #[cfg(all(test, feature = "alloc"))]
@@ -129,16 +231,34 @@ mod tests {
     }
 
     #[test]
+    fn one_byte_anywhere_is_enough_not_to_be_ascii() {
+        for n in (0..300).chain([1000]) {
+            let mut bytes = by_the_rfc(&alloc::vec![b'a'; n]);
+            assert!(unmask_text(KEY, &mut bytes) && bytes.iter().all(|byte| *byte == b'a'), "{n}");
+            for at in 0..n {
+                let mut bytes = alloc::vec![b'a'; n];
+                bytes[at] = 0x80;
+                assert!(!unmask_text(KEY, &mut by_the_rfc(&bytes)), "{n}, at {at}");
+            }
+        }
+    }
+
+    #[test]
     fn every_loop_does_what_the_rfc_says() {
         for n in (0..600).chain([4095, 4096, 4097, 10_001]) {
             let bytes = plain(n);
             let masked = by_the_rfc(&bytes);
-            let mut in_place = bytes.clone();
+            let (mut in_place, mut text) = (bytes.clone(), bytes.clone());
             apply_mask(KEY, &mut in_place);
             assert_eq!(in_place, masked, "in place, {n}");
-            let mut copied = alloc::vec![0; n];
-            copy_masked(KEY, &bytes, &mut copied);
-            assert_eq!(copied, masked, "copied, {n}");
+            assert_eq!(unmask_text(KEY, &mut text), masked.is_ascii(), "text, {n}");
+            assert_eq!(text, masked, "text, {n}");
+            let mut storage = alloc::vec![9; n];
+            for mut outbox in [Outbox::with_limit(n), Outbox::new(&mut storage)] {
+                assert_eq!(put_masked(KEY, &alloc::vec![0; n + 1], &mut outbox), Err(Full { needed: n + 1 }));
+                put_masked(KEY, &bytes, &mut outbox).unwrap();
+                assert_eq!(outbox.chunk(), masked, "written, {n}");
+            }
             for gap in [0, 1, 7, 300] {
                 let mut moved = alloc::vec![9; 3 + gap];
                 moved.extend_from_slice(&bytes);

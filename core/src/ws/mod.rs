@@ -79,21 +79,35 @@
 //! to the server, and does it itself after [`close_within`](Config::close_within) (§7.1.1). An input that ends
 //! without a close frame is `Closed` with code 1006, in the middle of a message as well: the part is not shown.
 //!
-//! # What is not here
-//! Extensions: permessage-deflate (RFC 7692) is not offered and not accepted, so RSV1 is refused. A message is always
-//! whole: there are no pieces of one that is larger than the inbox.
+//! # Larger messages
+//! With [`Config::piece`], a message that is larger than that comes in pieces as it arrives, and the inbox need not hold
+//! it. The other way, [`send_fragment`](Connection::send_fragment) sends a message of which the end is not known yet.
+//!
+//! # Compression
+//! With the feature `deflate` and `Config::deflate`, permessage-deflate (RFC 7692) is offered and accepted. Messages are
+//! inflated in the inbox, up to the same limit, and nothing changes for who reads or sends them. Without it RSV1 is refused.
 
 mod accept;
 mod assembly;
 mod close;
 mod command;
+#[cfg(feature = "deflate")]
+mod compress;
 mod config;
 mod connection;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod error;
 mod event;
+#[cfg(feature = "deflate")]
+mod extension;
 mod header;
+#[cfg(feature = "deflate")]
+mod inflate;
 mod mask;
 mod offer;
+#[cfg(feature = "deflate")]
+mod params;
 mod receive;
 mod sha1;
 #[cfg(feature = "alloc")]
@@ -104,6 +118,8 @@ mod upgrade;
 pub use accept::{Accept, is_same_origin};
 pub use close::is_close_code;
 pub use config::Config;
+#[cfg(feature = "deflate")]
+pub use deflate::{Compress, Deflate};
 pub use error::Error;
 pub use event::Event;
 pub use header::{Head, Header, Opcode};

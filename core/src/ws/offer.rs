@@ -4,6 +4,8 @@ use super::{
     Config, Connection, UpgradeError,
     upgrade::{KEY, accept_for, base64, is_token},
 };
+#[cfg(feature = "deflate")]
+use super::{Deflate, upgrade::Text128};
 use crate::{
     Entropy, Outbox,
     http::{Fetch, ResponseView, SendError},
@@ -18,13 +20,22 @@ const MAX_LIST: usize = 512;
 #[derive(Clone, Debug)]
 pub struct Offer {
     key: [u8; KEY],
+    /// The settings that are wanted, and the offer that says so.
+    #[cfg(feature = "deflate")]
+    deflate: Option<(Deflate, Text128)>,
 }
 
 impl Offer {
     /// An offer with a fresh key. `config` says which extensions are offered.
     #[must_use]
-    pub fn new(entropy: &mut Entropy, _config: &Config) -> Self {
-        Self { key: base64(&entropy.take::<16>()) }
+    pub fn new(entropy: &mut Entropy, config: &Config) -> Self {
+        #[cfg(not(feature = "deflate"))]
+        let _ = config;
+        Self {
+            key: base64(&entropy.take::<16>()),
+            #[cfg(feature = "deflate")]
+            deflate: config.deflate.map(|deflate| (deflate, deflate.offer())),
+        }
     }
 
     /// The value of Sec-WebSocket-Key, for a request that another HTTP stack writes: GET, `Upgrade: websocket`,
@@ -38,6 +49,10 @@ impl Offer {
     /// The value of Sec-WebSocket-Extensions, if any is offered.
     #[must_use]
     pub fn extensions(&self) -> Option<&str> {
+        #[cfg(feature = "deflate")]
+        if let Some((_, offer)) = &self.deflate {
+            return Some(offer.as_str());
+        }
         None
     }
 
@@ -105,16 +120,28 @@ impl Offer {
         if response.only("sec-websocket-accept") != Some(&accept_for(&self.key)) {
             return Err(UpgradeError::Accept);
         }
+        let mut agreement = Agreement {
+            subprotocol: None,
+            #[cfg(feature = "deflate")]
+            deflate: None,
+        };
         if response.header("sec-websocket-extensions").is_some() {
+            #[cfg(not(feature = "deflate"))]
             return Err(UpgradeError::Extension);
+            #[cfg(feature = "deflate")]
+            {
+                let (deflate, _) = self.deflate.ok_or(UpgradeError::Extension)?;
+                let agreed = deflate.agree(response.values("sec-websocket-extensions"));
+                agreement.deflate = Some(agreed.ok_or(UpgradeError::Extension)?);
+            }
         }
         if response.header("sec-websocket-protocol").is_none() {
-            return Ok(Agreement { subprotocol: None });
+            return Ok(agreement);
         }
         let chosen = response.only("sec-websocket-protocol").unwrap_or_default();
         let number = subprotocols.iter().position(|offer| offer.as_bytes() == chosen);
-        let subprotocol = Some(number.ok_or(UpgradeError::Subprotocol)?);
-        Ok(Agreement { subprotocol })
+        agreement.subprotocol = Some(number.ok_or(UpgradeError::Subprotocol)?);
+        Ok(agreement)
     }
 }
 
@@ -124,6 +151,8 @@ impl Offer {
 pub struct Agreement {
     /// The number of the subprotocol that the server chose, among those that were offered.
     pub subprotocol: Option<usize>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<Deflate>,
 }
 
 impl Agreement {
@@ -131,6 +160,10 @@ impl Agreement {
     /// Mask keys come from `entropy`.
     #[must_use]
     pub fn connection(&self, config: Config, entropy: Entropy) -> Connection {
+        #[cfg(feature = "deflate")]
+        if let Some(deflate) = self.deflate {
+            return Connection::client(config, entropy).with(deflate);
+        }
         Connection::client(config, entropy)
     }
 }

@@ -7,7 +7,7 @@ use super::{
     assembly::{Frame, Message},
     close,
 };
-use crate::{Entropy, Instant};
+use crate::{Entropy, Inbox, Instant, Kind, time::nanos};
 
 /// The largest control frame.
 pub(super) const CONTROL_ROOM: usize = 2 + 4 + close::MAX_CONTROL;
@@ -37,7 +37,10 @@ pub struct Connection {
     pub(super) held: usize,
     /// Where `raw` begins.
     pub(super) raw: usize,
+    /// The largest whole message.
     pub(super) limit: usize,
+    /// Larger ones come in pieces of that size.
+    pub(super) pieces: bool,
     pub(super) heard: Instant,
     /// When a ping was sent that nothing was heard after.
     pub(super) pinged: Option<Instant>,
@@ -47,7 +50,46 @@ pub struct Connection {
     pub(super) frame: Option<Frame>,
     /// A client has it: mask keys must be unpredictable (§10.3).
     pub(super) entropy: Option<Entropy>,
-    pub(super) config: Config,
+    pub(super) config: Compact,
+    /// What was agreed on, and its states.
+    #[cfg(feature = "deflate")]
+    pub(super) extension: Option<alloc::boxed::Box<super::extension::Extension>>,
+}
+
+/// The configuration, in less memory: times in nanoseconds.
+#[derive(Debug)]
+pub(super) struct Compact {
+    pub(super) max_message: usize,
+    /// 0: no pieces.
+    pub(super) piece: usize,
+    pub(super) max_fragments: u32,
+    /// `NEVER`: not at all.
+    pub(super) ping_every: u64,
+    pub(super) pong_within: u64,
+    pub(super) close_within: u64,
+}
+
+pub(super) const NEVER: u64 = u64::MAX;
+/// The smallest piece holds every character.
+const MIN_PIECE: usize = 4;
+
+impl Compact {
+    const fn new(config: &Config) -> Self {
+        Self {
+            max_message: config.max_message,
+            piece: match config.piece {
+                Some(piece) => piece,
+                None => 0,
+            },
+            max_fragments: if config.max_fragments > 0 { config.max_fragments } else { 1 },
+            ping_every: match config.ping_every {
+                Some(every) => nanos(every),
+                None => NEVER,
+            },
+            pong_within: nanos(config.pong_within),
+            close_within: nanos(config.close_within),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +108,7 @@ pub(super) enum Shown {
     Nothing,
     Text,
     Binary,
+    Piece { kind: Kind, first: bool, last: bool },
     Ping,
     Pong,
     Closed(u16),
@@ -87,6 +130,7 @@ impl Connection {
         Self::new(config, Some(entropy))
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "it becomes part of the connection")]
     const fn new(config: Config, entropy: Option<Entropy>) -> Self {
         Self {
             ready: false,
@@ -99,14 +143,44 @@ impl Connection {
             held: 0,
             raw: 0,
             limit: 0,
+            pieces: false,
             heard: Instant::EPOCH,
             pinged: None,
             until: None,
             message: None,
             frame: None,
             entropy,
-            config,
+            config: Compact::new(&config),
+            #[cfg(feature = "deflate")]
+            extension: None,
         }
+    }
+
+    /// The limits that follow from the configuration and the inbox.
+    #[inline]
+    pub(super) fn limits(&mut self, inbox: &Inbox<'_>) {
+        #[cfg(feature = "deflate")]
+        let window = if self.extension.is_some() { super::extension::READ_WINDOW } else { OVERHEAD };
+        #[cfg(not(feature = "deflate"))]
+        let window = OVERHEAD;
+        let most = inbox.capacity().saturating_sub(window);
+        let piece = self.config.piece.min(most.saturating_sub(1));
+        (self.pieces, self.limit) = match piece {
+            MIN_PIECE.. if piece < self.config.max_message => (true, piece),
+            _ => (false, self.config.max_message.min(most)),
+        };
+    }
+
+    /// The most bytes of a message that may be held: a piece is shown when one byte behind it is there.
+    #[inline]
+    pub(super) const fn most(&self) -> usize {
+        self.limit.saturating_add(self.pieces as usize)
+    }
+
+    /// The most bytes of a message.
+    #[inline]
+    pub(super) const fn largest(&self) -> usize {
+        if self.pieces { self.config.max_message } else { self.limit }
     }
 
     /// Whether messages can be sent: neither side has closed, nothing went wrong.

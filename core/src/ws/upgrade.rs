@@ -53,8 +53,9 @@ pub enum UpgradeError {
     /// There is not exactly one Sec-WebSocket-Accept, the one for our key (§4.1, 4 of the answer).
     #[error("Sec-WebSocket-Accept is not the answer to our key")]
     Accept,
-    /// The server uses an extension that was not offered (§4.1, 5 of the answer).
-    #[error("the server uses an extension that was not offered")]
+    /// The server uses an extension that was not offered, or with other parameters than may answer the offer (§4.1, 5 of
+    /// the answer; RFC 7692 §7.1).
+    #[error("the server uses an extension that was not offered so")]
     Extension,
     /// The server chose a subprotocol that was not offered, or more than one (§4.1, 6 of the answer).
     #[error("the server chose a subprotocol that was not offered")]
@@ -87,6 +88,49 @@ impl UpgradeError {
             Self::Version => &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")],
             _ => &[],
         }
+    }
+}
+
+/// A short value of a header that we make.
+#[cfg(feature = "deflate")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Text128 {
+    bytes: [u8; 128],
+    len: usize,
+}
+
+#[cfg(feature = "deflate")]
+impl Text128 {
+    pub(super) fn new(text: &str) -> Self {
+        let mut all = Self { bytes: [0; 128], len: 0 };
+        all.push(text);
+        all
+    }
+
+    /// What does not fit is left out: the longest one of this module has 121 bytes.
+    pub(super) fn push(&mut self, text: &str) {
+        if let Some(room) = self.bytes.get_mut(self.len..self.len + text.len()) {
+            room.copy_from_slice(text.as_bytes());
+            self.len += text.len();
+        }
+    }
+
+    pub(super) fn push_if(&mut self, so: bool, text: &str) {
+        if so {
+            self.push(text);
+        }
+    }
+
+    /// With a number below 100.
+    pub(super) fn push_number(&mut self, text: &str, number: u8) {
+        self.push(text);
+        let digits = [b'0' + number / 10 % 10, b'0' + number % 10];
+        let digits = if number < 10 { digits.get(1..) } else { digits.get(..) };
+        self.push(core::str::from_utf8(digits.unwrap_or_default()).unwrap_or_default());
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        core::str::from_utf8(self.bytes.get(..self.len).unwrap_or_default()).unwrap_or_default()
     }
 }
 

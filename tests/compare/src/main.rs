@@ -1,5 +1,6 @@
 //! stillwire beside its peers, in one run: run it on a machine with nothing else to do, and compare ratios, not times.
 
+mod live;
 mod measure;
 mod pipe;
 mod report;
@@ -7,79 +8,104 @@ mod sizes;
 mod sse;
 mod ws;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use measure::Effort;
+use clap::{Parser, Subcommand};
 
-const USAGE: &str = "\
-stillwire beside its peers, in one run
+use measure::{Case, Effort};
 
-  compare [--only WORDS] [--quick] [--json FILE] [--svg DIR]
-      CPU time per message, in memory: the fastest of many turns, and the median
-  compare sizes [--quick]
-      the sizes of our machines, and the memory of idle connections, ours and others'
-
-  --only WORDS   only benches and cases whose names contain WORDS
-  --quick        short and rough
-  --json FILE    an array with one object a row
-  --svg DIR      a chart a bench
-
-Columns: `x peer` is the speed in relation to the fastest peer's (2 is twice as fast), `x limit` in relation to one
-copy of the bytes (for parsing: to the search for line ends).
-";
-
-#[derive(Default)]
+/// stillwire beside its peers, in one run.
+///
+/// `x peer` is the speed in relation to the fastest peer's (2 is twice as fast), `x limit` in relation to one copy of the
+/// bytes (for parsing events: to the search for line ends).
+#[derive(Parser)]
+#[command(name = "compare")]
 struct Options {
-    sizes: bool,
-    quick: bool,
+    #[command(subcommand)]
+    what: What,
+    /// Only benches and cases whose names contain these words.
+    #[arg(long, global = true, default_value = "")]
     only: String,
+    /// Short and rough.
+    #[arg(long, global = true)]
+    quick: bool,
+    /// Writes an array with one object a row.
+    #[arg(long, global = true)]
     json: Option<PathBuf>,
+    /// Writes a chart a bench into this folder.
+    #[arg(long, global = true)]
     svg: Option<PathBuf>,
 }
 
-fn options(mut args: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options::default();
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "sizes" => options.sizes = true,
-            "--quick" => options.quick = true,
-            "--only" => options.only = args.next()?,
-            "--json" => options.json = Some(args.next()?.into()),
-            "--svg" => options.svg = Some(args.next()?.into()),
-            _ => return None,
-        }
-    }
-    Some(options)
+#[derive(Subcommand)]
+enum What {
+    /// WebSocket in memory: CPU time per message, the fastest of many turns.
+    Ws,
+    /// Server-Sent Events in memory, the same way.
+    Sse,
+    /// The sizes of our machines, and the memory of idle connections in memory, ours and others'.
+    Sizes,
+    /// WebSocket echoes over the loopback: the server's CPU time per message, on a core of its own.
+    WsEcho,
+    /// 15,000 idle WebSocket connections: the server's memory for each.
+    WsIdle,
+    /// 5,000 event streams, one publisher, some who never read: CPU time and delay of a delivered event.
+    Fanout,
+    #[command(hide = true)]
+    Hold { who: String, count: usize },
+    #[command(hide = true)]
+    Serve { who: String },
+    #[command(hide = true)]
+    Sit { to: SocketAddr, count: usize },
+    #[command(hide = true)]
+    Publish { who: String },
+    #[command(hide = true)]
+    Subscribe { to: SocketAddr, count: usize, stalled: usize },
 }
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [hold, who, count] = args.as_slice()
-        && hold == sizes::HOLD
-    {
-        return sizes::hold(who, count);
+    let options = Options::parse();
+    match &options.what {
+        What::Ws => measured(ws::cases(), &options),
+        What::Sse => measured(sse::cases(), &options),
+        What::Sizes => sizes::show(options.quick),
+        What::WsEcho => live::echo::run(options.quick, &options.only),
+        What::WsIdle => live::idle::run(options.quick),
+        What::Fanout => live::fanout::run(options.quick),
+        What::Hold { who, count } => sizes::hold(who, *count),
+        What::Serve { who } => done(live::servers::serve(who)),
+        What::Sit { to, count } => done(live::idle::sit(*to, *count)),
+        What::Publish { who } => done(live::fanout::publish(who)),
+        What::Subscribe { to, count, stalled } => done(live::fanout::subscribe(*to, *count, *stalled)),
     }
-    let Some(options) = options(args.into_iter()) else {
-        eprint!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    if options.sizes {
-        return sizes::show(options.quick);
+}
+
+/// How a role of a process of ours ended.
+fn done(result: live::Checked<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn measured(cases: impl IntoIterator<Item = Case>, options: &Options) -> ExitCode {
     let (turn, rounds) = if options.quick { (2, 7) } else { (8, 25) };
     let effort = Effort { turn: Duration::from_millis(turn), rounds };
     let mut rows = Vec::new();
-    for case in ws::cases().chain(sse::cases()) {
-        let named = format!("{}, {}", case.bench, case.case).contains(&options.only);
-        if named {
+    for case in cases {
+        if format!("{}, {}", case.bench, case.case).contains(&options.only) {
             measure::run(case, effort, &mut rows);
         }
     }
-    print!("{}", report::table(&rows));
-    let written = options.json.map_or(Ok(()), |file| std::fs::write(file, report::json(&rows)));
-    match written.and_then(|()| options.svg.map_or(Ok(()), |folder| report::svg(&rows, &folder))) {
+    print!("{}{}", report::table(&rows), report::verdicts(&rows, ws::bar));
+    let json = options.json.as_ref().map_or(Ok(()), |file| std::fs::write(file, report::json(&rows)));
+    match json.and_then(|()| options.svg.as_ref().map_or(Ok(()), |folder| report::svg(&rows, folder))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("compare: {error}");

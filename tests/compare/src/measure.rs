@@ -80,7 +80,7 @@ pub struct Case {
     /// What is measured: all cases of one bench go into one chart.
     pub bench: String,
     pub case: String,
-    /// Names and contenders; ours begin with `stillwire`.
+    /// Names and contenders; ours begin with `stillwire`, and what begins with `limit` is none: it delivers nothing.
     pub contenders: Vec<(&'static str, Box<dyn AnyContender>)>,
     /// What no contender can be faster than, such as copying the bytes once.
     pub limit: Option<Box<dyn AnyContender>>,
@@ -112,6 +112,14 @@ pub fn is_ours(who: &str) -> bool {
     who.starts_with("stillwire")
 }
 
+pub fn is_limit(who: &str) -> bool {
+    who.starts_with("limit")
+}
+
+fn is_peer(who: &str) -> bool {
+    !is_ours(who) && !is_limit(who)
+}
+
 /// Checks that all contenders deliver the same messages, then times them.
 ///
 /// # Panics
@@ -119,7 +127,7 @@ pub fn is_ours(who: &str) -> bool {
 pub fn run(mut case: Case, effort: Effort, rows: &mut Vec<Row>) {
     let n = (1 << 20) / case.bytes_per_op + 3;
     let mut expected = None;
-    for (who, contender) in &mut case.contenders {
+    for (who, contender) in case.contenders.iter_mut().filter(|(who, _)| !is_limit(who)) {
         let digest = contender.check(n);
         let (first, expected) = expected.get_or_insert((*who, digest));
         assert_eq!(
@@ -152,10 +160,10 @@ pub fn run(mut case: Case, effort: Effort, rows: &mut Vec<Row>) {
         eprint!("\r\x1b[K");
     }
 
-    let mut results: Vec<_> =
+    let results: Vec<_> =
         all.iter().map(|(who, _)| *who).zip(times.iter_mut().map(|times| sorted(times))).collect();
-    let limit = case.limit.is_some().then(|| results.pop()).flatten().map(|(_, (min, _))| min);
-    let peers = results.iter().filter(|(who, _)| !is_ours(who)).map(|(_, (min, _))| *min);
+    let limit = results.last().filter(|_| case.limit.is_some()).map(|(_, (min, _))| *min);
+    let peers = results.iter().filter(|(who, _)| is_peer(who)).map(|(_, (min, _))| *min);
     let best_peer = peers.min_by(f64::total_cmp);
     for (who, (min, median)) in results {
         rows.push(Row {

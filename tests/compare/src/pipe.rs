@@ -72,6 +72,12 @@ impl Pipe {
         now.len()
     }
 
+    /// Behind what is there, where there is room already.
+    pub fn pull_into(&mut self, into: &mut bytes::BytesMut) {
+        let room = into.capacity() - into.len();
+        into.extend_from_slice(self.take(room));
+    }
+
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
         if self.kept.0.0.get() {

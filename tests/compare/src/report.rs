@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-use crate::measure::{Row, is_ours};
+use crate::measure::{Row, is_limit, is_ours};
 
 /// The rows of one bench, and within it of one case, in order.
 fn groups<'r>(rows: &'r [Row], key: impl Fn(&Row) -> &str + Copy) -> impl Iterator<Item = &'r [Row]> {
@@ -38,6 +38,28 @@ pub fn table(rows: &[Row]) -> String {
         }
     }
     text
+}
+
+/// Whether our ratios to the fastest peers reach what is wanted, for the benches and cases for which something is.
+pub fn verdicts(rows: &[Row], bar: impl Fn(&str, &str) -> Option<f64>) -> String {
+    let mut text = String::new();
+    for bench in groups(rows, |row| &row.bench) {
+        let mut cells = String::new();
+        for row in bench.iter().filter(|row| row.who == "stillwire") {
+            let (Some(bar), Some(ratio)) = (bar(&row.bench, &row.case), row.to_best_peer) else { continue };
+            // As it is shown: two digits.
+            let verdict = if (ratio * 100.0).round() >= bar * 100.0 { "met" } else { "MISSED" };
+            let _ = write!(cells, "  {:>6}: {ratio:.2} >= {bar:.2} {verdict:<6}", row.case);
+        }
+        if !cells.is_empty() {
+            let _ = writeln!(text, "  {:<24}{cells}", bench[0].bench);
+        }
+    }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\nour speed in relation to the fastest peer's, and what we want it to be\n{text}")
+    }
 }
 
 /// One object a row. The names and cases are our own words: nothing in them needs an escape.
@@ -79,11 +101,12 @@ fn chart(bench: &[Row]) -> String {
     let mut body = String::new();
     let mut y = 30;
     for case in groups(bench, |row| &row.case) {
-        let fastest = case.iter().map(|row| row.min).fold(f64::INFINITY, f64::min);
+        let fastest =
+            case.iter().filter(|row| !is_limit(row.who)).map(|row| row.min).fold(f64::INFINITY, f64::min);
         y += 24;
         let _ = writeln!(body, r#"<text x="0" y="{y}" class="case">{}</text>"#, case[0].case);
         y += 6;
-        for row in case {
+        for row in case.iter().filter(|row| !is_limit(row.who)) {
             let width = (WIDTH as f64 * fastest / row.min).max(1.0);
             let class = if is_ours(row.who) { "ours" } else { "peer" };
             let (text, end) = (y + BAR - 5, LEFT as f64 + width + 6.0);

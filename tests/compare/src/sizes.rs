@@ -11,8 +11,6 @@ use tokio_websockets::ServerBuilder;
 
 use crate::pipe::Pipe;
 
-/// The argument that makes a process hold connections.
-pub const HOLD: &str = "--hold";
 const KINDS: [&str; 6] = [
     "stillwire",
     "stillwire, 1 KiB boxes",
@@ -45,7 +43,8 @@ pub fn show(quick: bool) -> ExitCode {
     println!("\nan idle WebSocket (server) after one echo{:>13}", "bytes");
     let count = if quick { "2000" } else { "20000" };
     for who in KINDS {
-        let told = std::env::current_exe().and_then(|me| Command::new(me).args([HOLD, who, count]).output());
+        let told =
+            std::env::current_exe().and_then(|me| Command::new(me).args(["hold", who, count]).output());
         match told {
             Ok(told) if told.status.success() => {
                 println!("  {who:<42} {:>10}", String::from_utf8_lossy(&told.stdout).trim());
@@ -60,8 +59,7 @@ pub fn show(quick: bool) -> ExitCode {
 }
 
 /// Holds `count` connections of a kind, and prints what each of them costs.
-pub fn hold(who: &str, count: &str) -> ExitCode {
-    let Ok(count) = count.parse::<usize>() else { return ExitCode::from(2) };
+pub fn hold(who: &str, count: usize) -> ExitCode {
     let wire: Rc<[u8]> = b"\x82\x90\x00\x00\x00\x00sixteen bytes...".as_slice().into();
     // The pipe is the socket, and no part of the connection: what it reads and writes is shared by all.
     let pipe = || Pipe::small(&wire);

@@ -4,7 +4,7 @@
 //! its inbox first, and that is counted.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -12,13 +12,16 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http_body::Body as _;
 use sse_core::{SseDecoder, SseEvent};
+use sse_parse::SseParser;
 use stillwire::{Inbox, Instant, Machine, Outbox, sse};
 
 use crate::measure::{AnyContender, Case, Contender, Digest, Eat};
 use crate::pipe::{Kept, Pipe};
 
-/// So many events come before they come again.
-const EVENTS: usize = 4000;
+/// So much of each stream there is before it comes again, but no less than two events.
+const STREAM: usize = 600_000;
+/// No limit of anybody is in the way.
+const LARGE: usize = 9 << 20;
 
 /// What a language model's server sends: 150 bytes an event, in `data` alone.
 fn token(i: usize) -> String {
@@ -29,34 +32,57 @@ fn token(i: usize) -> String {
 }
 
 /// What a feed of prices sends: an event type, an id, short data.
-fn price(i: usize) -> [String; 3] {
-    ["price".into(), format!("{i:06}"), format!("{{\"symbol\":\"ABCD\",\"bid\":{i}.25,\"ask\":{i}.50}}")]
+fn price(i: usize) -> String {
+    format!("event: price\nid: {i:06}\ndata: {{\"symbol\":\"ABCD\",\"bid\":{i}.25,\"ask\":{i}.50}}\n\n")
 }
 
+/// Text of this length.
+fn words(len: usize) -> String {
+    "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(len).collect()
+}
+
+/// An input: its name, and its events by number.
+type Input = (&'static str, fn(usize) -> String);
+
+const INPUTS: [Input; 8] = [
+    ("150 B data", |i| format!("data: {}\n\n", token(i))),
+    ("16 B data", |i| format!("data: {i:016}\n\n")),
+    ("4 KiB data", |_| format!("data: {}\n\n", words(4096))),
+    ("1 MiB in 1 KiB lines", |_| format!("data: {}\n", words(1018)).repeat(1024) + "\n"),
+    ("CRLF, id, event, 16 B data", |i| format!("id: {i:06}\r\nevent: t\r\ndata: {i:016}\r\n\r\n")),
+    ("event, id, data", price),
+    ("1 MiB line", |_| format!("data: {}\n\n", words(1 << 20))),
+    ("8 MiB line", |_| format!("data: {}\n\n", words(8 << 20))),
+];
+
 pub fn cases() -> Vec<Case> {
-    let (mut tokens, mut prices) = (String::new(), String::new());
-    for i in 0..EVENTS {
-        let _ = write!(tokens, "data: {}\n\n", token(i));
-        let [event, id, data] = price(i);
-        let _ = write!(prices, "event: {event}\nid: {id}\ndata: {data}\n\n");
-    }
     let mut cases = Vec::new();
-    for (name, text) in [("150 B data", tokens), ("event, id, data", prices)] {
+    for (name, event) in INPUTS {
+        let (mut text, mut count) = (String::new(), 0);
+        while count < 2 || text.len() < STREAM {
+            text += &event(count);
+            count += 1;
+        }
         let bytes = Bytes::from(text);
         for (size, chunk) in [("1 KiB chunks", 1 << 10), ("16 KiB chunks", 16 << 10)] {
             let chunks = Chunks { bytes: bytes.clone(), at: 0, size: chunk };
-            let contenders: Vec<(_, Box<dyn AnyContender>)> = vec![
-                ("stillwire", Box::new(Ours::new(chunks.clone()))),
+            let mut contenders: Vec<(_, Box<dyn AnyContender>)> = vec![
+                ("stillwire", Box::new(Ours::<false>::new(chunks.clone()))),
+                ("stillwire, owned", Box::new(Ours::<true>::new(chunks.clone()))),
                 ("sse-core", Box::new(Core::new(chunks.clone()))),
                 ("sse-stream", Box::new(SseStream(byte_stream(chunks.clone())))),
-                ("eventsource-stream", Box::new(EventSource(event_stream(chunks.clone())))),
+                ("sse-parse", Box::new(Parse::new(chunks.clone()))),
             ];
+            // Its time for a line grows with the square of its length: here, seconds for each.
+            if bytes.len() / count < 1 << 20 {
+                contenders.push(("eventsource-stream", Box::new(EventSource(event_stream(chunks.clone())))));
+            }
             cases.push(Case {
                 bench: "sse parse".into(),
                 case: format!("{name}, {size}"),
                 contenders,
                 limit: Some(Box::new(Scan { chunks, left: Bytes::new() })),
-                bytes_per_op: bytes.len() / EVENTS,
+                bytes_per_op: bytes.len() / count,
             });
         }
     }
@@ -87,18 +113,21 @@ impl Chunks {
     }
 }
 
-struct Ours {
+/// Our parser; its events are looked at where they lie, or copied into strings.
+struct Ours<const OWNED: bool> {
     machine: sse::Stream,
     inbox: Inbox<'static>,
     outbox: Outbox<'static>,
     chunks: Chunks,
 }
 
-impl Ours {
+impl<const OWNED: bool> Ours<OWNED> {
     fn new(chunks: Chunks) -> Self {
+        let mut config = sse::Config::default();
+        config.max_event = LARGE;
         let mut this = Self {
-            machine: sse::Stream::new(sse::Config::default()),
-            inbox: Inbox::with_limit(256 << 10),
+            machine: sse::Stream::new(config),
+            inbox: Inbox::with_limit(3 * LARGE),
             outbox: Outbox::with_limit(0),
             chunks,
         };
@@ -107,7 +136,7 @@ impl Ours {
     }
 }
 
-impl Contender for Ours {
+impl<const OWNED: bool> Contender for Ours<OWNED> {
     fn go<E: Eat>(&mut self, n: usize, eat: &mut E) {
         let mut left = n;
         while left > 0 {
@@ -117,9 +146,43 @@ impl Contender for Ours {
                 assert_eq!(self.inbox.push(chunk), chunk.len());
                 continue;
             };
+            if OWNED {
+                let event = event.to_owned();
+                eat.eat(event.event.as_bytes());
+                eat.eat(event.data.as_bytes());
+                eat.eat(event.last_event_id.as_bytes());
+            } else {
+                eat.eat(event.event.as_bytes());
+                eat.eat(event.data.as_bytes());
+                eat.eat(event.last_event_id.as_bytes());
+            }
+            left -= 1;
+        }
+    }
+}
+
+struct Parse {
+    parser: SseParser,
+    chunks: Chunks,
+}
+
+impl Parse {
+    fn new(chunks: Chunks) -> Self {
+        Self { parser: SseParser::new().max_buffer(LARGE), chunks }
+    }
+}
+
+impl Contender for Parse {
+    fn go<E: Eat>(&mut self, n: usize, eat: &mut E) {
+        let mut left = n;
+        while left > 0 {
+            let Some(event) = self.parser.next_event() else {
+                self.parser.feed(self.chunks.next_slice());
+                continue;
+            };
             eat.eat(event.event.as_bytes());
             eat.eat(event.data.as_bytes());
-            eat.eat(event.last_event_id.as_bytes());
+            eat.eat(event.id.as_bytes());
             left -= 1;
         }
     }
@@ -134,7 +197,11 @@ struct Core {
 
 impl Core {
     fn new(chunks: Chunks) -> Self {
-        Self { decoder: SseDecoder::new(), chunks, left: Bytes::new() }
+        Self {
+            decoder: SseDecoder::with_limit(NonZeroUsize::new(LARGE).unwrap()),
+            chunks,
+            left: Bytes::new(),
+        }
     }
 }
 

@@ -26,10 +26,20 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
             of_transcript(&transcript, &name, &mut seeds);
         }
     }
-    for target in ["operations", "http_head_body", "sse_block"] {
+    for target in ["operations", "http_head_body", "sse_block", "ws_handshake"] {
         assert!(TARGETS.iter().any(|(name, _)| *name == target), "{target} is a target");
         seeds.extend((0..16_u64).map(|n| (target, format!("noise-{n}"), noise(n, 16 << (n % 6)))));
     }
+    let offers = [
+        "permessage-deflate; client_max_window_bits",
+        "permessage-deflate; server_max_window_bits=9; server_no_context_takeover",
+        "x; y=\"a,b\\\"\", permessage-deflate; client_max_window_bits=\"10\"",
+    ];
+    seeds.extend(offers.iter().enumerate().map(|(n, text)| {
+        let head = [0, 0, 15, 15, 0, 12, 9, 4];
+        let bytes = [&head[..], b"chat", &[text.len() as u8], text.as_bytes(), &[0, 0, 0]].concat();
+        ("ws_handshake", format!("offer-{n}"), bytes)
+    }));
     let json = [
         "{\"seq\":7,\"messages\":[\"a\\n\\u00fc\\ud83d\\ude00\",{\"b64\":\"AA==\"}]}",
         "[-0.5e+3,true,null,[[]],{}]",

@@ -4,6 +4,7 @@ pub mod http;
 pub mod polling;
 pub mod sse;
 pub mod ws;
+pub mod ws_deflate;
 
 /// Calls `$do!` with the list: a name for tests, and the subject.
 #[macro_export]
@@ -12,6 +13,7 @@ macro_rules! each_subject {
         $do! {
             sse_stream: $crate::subjects::sse::Stream,
             sse_resync: $crate::subjects::sse::Resync,
+            sse_source: $crate::subjects::sse::Source,
             sse_feed: $crate::subjects::sse::Feed,
             polling_connection: $crate::subjects::polling::Both,
             polling_client: $crate::subjects::polling::Opened,
@@ -19,6 +21,10 @@ macro_rules! each_subject {
             http_fetch: $crate::subjects::http::OfFetch,
             ws_server: $crate::subjects::ws::Server,
             ws_client: $crate::subjects::ws::Client,
+            ws_pieces: $crate::subjects::ws::Pieces,
+            ws_server_deflate: $crate::subjects::ws_deflate::Server,
+            ws_client_deflate: $crate::subjects::ws_deflate::Client,
+            ws_pieces_deflate: $crate::subjects::ws_deflate::Pieces,
         }
     };
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
-use stillwire::{Inbox, Instant, Kind, Machine, Outbox, Progress, SendError, Transport, http, sse};
+use stillwire::{Entropy, Inbox, Instant, Kind, Machine, Outbox, Progress, SendError, Transport, http, sse};
 
 use crate::{
     Covered, Options, Seen, Subject,
@@ -107,8 +107,112 @@ impl Subject for Resync {
     }
 }
 
+/// A client whose first stream is open: the input is bodies. `browser` makes it one, `retry`, `idle`, `backoff` and `answer`
+/// (in ms), `attempts` and `once` set what they say.
+#[derive(Debug)]
+pub struct Source;
+
+impl Covered for sse::EventSource {
+    type By = Source;
+}
+
+impl Source {
+    /// Makes the request that is due, whose path is told: the ID is in another inbox.
+    fn request(source: &mut sse::EventSource) -> Option<String> {
+        let inbox = Inbox::with_limit(1024);
+        source.next_request(Instant::EPOCH, &inbox).map(|ask| ask.url().target().to_owned())
+    }
+
+    /// `503 retry-after=5` is such a head; with 200, the type is right unless it is told.
+    fn answer(source: &mut sse::EventSource, words: &str) -> bool {
+        let (status, headers) = words.split_once(' ').unwrap_or((words, ""));
+        let mut head = format!("HTTP/1.1 {status} x\r\n");
+        for header in headers.split_whitespace() {
+            let (name, value) = header.split_once('=').expect("name=value");
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if status == "200" && !head.contains("content-type") {
+            head.push_str("content-type: text/event-stream\r\n");
+        }
+        head.push_str("\r\n");
+        let mut fetch = http::Fetch::new(http::Config::default());
+        let (mut inbox, mut outbox) = (Inbox::with_limit(4096), Outbox::with_limit(4096));
+        fetch.request("GET", "/", &[("host", "a")], &[], &mut outbox).expect("it is idle");
+        inbox.push(head.as_bytes());
+        match fetch.next(Instant::EPOCH, &mut inbox, &mut outbox) {
+            Ok(Some(http::Answer::Head(head))) => source.answered(&head),
+            other => panic!("no head: {other:?}"),
+        }
+    }
+}
+
+impl Subject for Source {
+    const NAME: &'static str = "sse/source";
+    const INBOXES: &'static [usize] = Stream::INBOXES;
+    const WORK: u64 = Stream::WORK;
+    type Machine = sse::EventSource;
+
+    fn build(options: &Options) -> sse::EventSource {
+        let mut config =
+            if options.has("browser") { sse::SourceConfig::browser() } else { sse::SourceConfig::default() };
+        config.stream.max_event = options.get("max_event").unwrap_or(config.stream.max_event);
+        config.retry = options.millis("retry").unwrap_or(config.retry);
+        config.backoff_max = options.millis("backoff").unwrap_or(config.backoff_max);
+        config.idle_within = options.millis("idle").unwrap_or(config.idle_within);
+        config.answer_within = options.millis("answer").unwrap_or(config.answer_within);
+        config.max_attempts = options.get("attempts");
+        config.once = options.has("once");
+        let mut source = sse::EventSource::new("http://a.example/s", config, Entropy::insecure_seeded(1))
+            .expect("it is a URL");
+        assert_eq!(Self::request(&mut source).as_deref(), Some("/s"));
+        if !options.has("asked") {
+            assert!(Self::answer(&mut source, "200"));
+        }
+        source
+    }
+
+    fn show(event: sse::SourceEvent<'_>) -> Seen {
+        match event {
+            sse::SourceEvent::Open => Seen::Whole("open".to_owned()),
+            sse::SourceEvent::Message(event) => Stream::show(event),
+            sse::SourceEvent::Lost { why, wait } => {
+                Seen::Whole(format!("lost {why:?} for {}", wait.as_millis()))
+            }
+        }
+    }
+
+    /// `request PATH` makes the request that is due, and fails with what it is; `none` is none. `answered 503
+    /// retry-after=5`, `answered 200`, `ended`, `failed`, `close`.
+    fn command(source: &mut sse::EventSource, words: &str, _: &mut Outbox<'_>) -> Result<(), String> {
+        match words.split_once(' ').unwrap_or((words, "")) {
+            ("request", path) => {
+                let is = Self::request(source).unwrap_or_else(|| "none".to_owned());
+                return if is == path { Ok(()) } else { Err(is) };
+            }
+            ("answered", head) => {
+                let reads = Self::answer(source, head);
+                assert_eq!(reads, source.is_connected(), "who reads on is connected");
+            }
+            ("ended", _) => source.ended(),
+            ("failed", _) => source.failed(),
+            ("close", _) => source.close(),
+            (what, _) => panic!("unknown command {what:?}"),
+        }
+        Ok(())
+    }
+
+    /// A stream that is lost is opened again at once, without a request.
+    fn waits_for_you(source: &sse::EventSource) -> bool {
+        !source.is_open()
+    }
+
+    fn input() -> BoxedStrategy<Vec<u8>> {
+        Stream::input()
+    }
+}
+
 /// The feed, from behind the head of its answer. `body=N` makes the request one whose N bytes of body are still to come,
-/// `head` one for nothing but the head; `keep_alive=MS`, 0 for never.
+/// `head` one for nothing but the head; `as_body` is a feed below which there is no exchange; `keep_alive=MS`, 0 for never.
 #[derive(Debug)]
 pub struct Feed;
 
@@ -137,6 +241,9 @@ impl Subject for Feed {
         let mut config = sse::FeedConfig::default();
         if let Some(time) = options.millis("keep_alive") {
             config.keep_alive = (!time.is_zero()).then_some(time);
+        }
+        if options.has("as_body") {
+            return sse::Feed::as_body(config);
         }
         let body: usize = options.get("body").unwrap_or(0);
         let method = if options.has("head") { "HEAD" } else { "POST" };

@@ -25,6 +25,10 @@ pub struct Server;
 #[derive(Debug)]
 pub struct Client;
 
+/// `ws/pieces`: a server that takes messages above 100 bytes, or `piece` bytes, in pieces.
+#[derive(Debug)]
+pub struct Pieces;
+
 impl Covered for Connection {
     type By = Server;
 }
@@ -77,14 +81,41 @@ impl Subject for Client {
     }
 }
 
+impl Subject for Pieces {
+    const NAME: &'static str = "ws/pieces";
+    type Machine = Connection;
+
+    fn build(options: &Options) -> Connection {
+        let mut config = config(options);
+        config.piece = config.piece.or(Some(100));
+        Connection::server(config)
+    }
+    fn show(event: Event<'_>) -> Seen {
+        seen(event)
+    }
+    fn command(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
+        command(machine, words, outbox)
+    }
+    fn bytes(words: &str) -> Vec<u8> {
+        framed(words, true)
+    }
+    fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
+        answer(event, machine, outbox);
+    }
+    fn input() -> BoxedStrategy<Vec<u8>> {
+        input(Some(KEY))
+    }
+}
+
 /// Every key is [`KEY`].
 #[must_use]
 pub fn entropy() -> Entropy {
     Entropy::from_fn(|bytes| bytes.iter_mut().zip(KEY.iter().cycle()).for_each(|(to, byte)| *to = *byte))
 }
 
-fn config(options: &Options) -> Config {
+pub(super) fn config(options: &Options) -> Config {
     let mut config = if options.has("tiny") { Config::TINY } else { Config::default() };
+    config.piece = options.get("piece");
     config.max_message = options.get("max_message").unwrap_or(config.max_message);
     config.max_fragments = options.get("max_fragments").unwrap_or(config.max_fragments);
     config.ping_every =
@@ -94,20 +125,28 @@ fn config(options: &Options) -> Config {
     config
 }
 
-fn seen(event: Event<'_>) -> Seen {
+pub(super) fn seen(event: Event<'_>) -> Seen {
     Seen::Whole(match event {
         Event::Text(text) => format!("Text {}", show(text.as_str().as_bytes())),
         Event::Binary(bytes) => format!("Binary {}", show(bytes)),
         Event::Ping(bytes) => format!("Ping {}", show(bytes)),
         Event::Pong(bytes) => format!("Pong {}", show(bytes)),
         Event::Closed { code, reason } => format!("Closed {code} {}", show(reason.as_bytes())),
+        Event::Piece { kind, bytes, first, last } => {
+            let which = match (first, last) {
+                (true, _) => "first",
+                (_, true) => "last",
+                _ => "next",
+            };
+            format!("Piece {kind:?} {which} {}", show(bytes))
+        }
         other => format!("{other:?}"),
     })
 }
 
 /// `send_text DATA`, `send_binary`, `send_ping`, `send_pong`, `send_close CODE DATA`, `close DATA`,
 /// `fragment text|binary first|middle|last DATA`; DATA is spelled out, or taken as it is.
-fn command(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
+pub(super) fn command(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
     let (verb, rest) = words.split_once(' ').unwrap_or((words, ""));
     let data = |words: &str| match words.starts_with('"') || words.is_empty() {
         true => spelled(words).expect("spelled bytes"),
@@ -143,7 +182,7 @@ fn command(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Re
     })
 }
 
-fn framed(words: &str, peer_masks: bool) -> Vec<u8> {
+pub(super) fn framed(words: &str, peer_masks: bool) -> Vec<u8> {
     let (verb, mut rest) = words.split_once(' ').unwrap_or((words, ""));
     let masks = match verb {
         "frame" => peer_masks,
@@ -154,6 +193,9 @@ fn framed(words: &str, peer_masks: bool) -> Vec<u8> {
     (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let opcode = match name {
         "more" => Opcode::Continuation,
+        // A compressed one is spelled out, with RSV1.
+        "text+" => Opcode::Text,
+        "binary+" => Opcode::Binary,
         "text" => Opcode::Text,
         "binary" => Opcode::Binary,
         "close" => Opcode::Close,
@@ -169,7 +211,11 @@ fn framed(words: &str, peer_masks: bool) -> Vec<u8> {
         None => true,
     };
     let payload = spelled(rest).unwrap_or_else(|| panic!("not bytes: {rest:?}"));
-    frame(fin, opcode, masks.then_some(KEY), &payload)
+    let mut bytes = frame(fin, opcode, masks.then_some(KEY), &payload);
+    if name.ends_with('+') {
+        bytes[0] |= 0x40;
+    }
+    bytes
 }
 
 /// One frame.
@@ -183,7 +229,7 @@ pub fn frame(fin: bool, opcode: Opcode, key: Option<[u8; 4]>, payload: &[u8]) ->
 }
 
 /// An echo that also pings, fragments and, asked for it, closes.
-fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
+pub(super) fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
     let _ = match event {
         Event::Text(text) if text == "bye" => machine.send_close(1000, "bye", outbox),
         Event::Text(text) => machine.send_text(text, outbox),
@@ -198,7 +244,7 @@ fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
     };
 }
 
-fn input(key: Option<[u8; 4]>) -> BoxedStrategy<Vec<u8>> {
+pub(super) fn input(key: Option<[u8; 4]>) -> BoxedStrategy<Vec<u8>> {
     let items = prop_oneof![
         6 => message(key),
         3 => control(key),
@@ -215,7 +261,7 @@ fn input(key: Option<[u8; 4]>) -> BoxedStrategy<Vec<u8>> {
 }
 
 /// A payload of a telling length: nothing, short, around the forms of the length, around the limits.
-fn payload() -> BoxedStrategy<Vec<u8>> {
+pub(super) fn payload() -> BoxedStrategy<Vec<u8>> {
     let len = prop_oneof![
         6 => 0_usize..20,
         2 => 120_usize..130,
@@ -254,7 +300,7 @@ fn message(key: Option<[u8; 4]>) -> BoxedStrategy<Vec<u8>> {
         .boxed()
 }
 
-fn control(key: Option<[u8; 4]>) -> BoxedStrategy<Vec<u8>> {
+pub(super) fn control(key: Option<[u8; 4]>) -> BoxedStrategy<Vec<u8>> {
     let len = prop_oneof![3 => 0_usize..8, 1 => Just(125_usize)];
     (select(vec![Opcode::Ping, Opcode::Pong]), len)
         .prop_map(move |(opcode, len)| frame(true, opcode, key, &vec![b'p'; len]))

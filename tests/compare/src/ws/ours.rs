@@ -29,9 +29,9 @@ pub struct Receiver<const AS_STR: bool> {
 }
 
 impl<const AS_STR: bool> Receiver<AS_STR> {
-    pub fn new(role: Role, pipe: Pipe) -> Self {
+    pub fn new(pipe: Pipe) -> Self {
         let (inbox, outbox) = boxes();
-        Self { machine: connection(role), inbox, outbox, pipe }
+        Self { machine: connection(Role::Server), inbox, outbox, pipe }
     }
 }
 
@@ -56,18 +56,24 @@ impl<const AS_STR: bool> Contender for Receiver<AS_STR> {
     }
 }
 
-/// `SHARED`: sends `Bytes`, which a server does not copy when there are many.
-pub struct Sender<const SHARED: bool> {
+/// From here on a server does not copy payloads: it sends `Bytes`.
+const SHARED: usize = 4 << 10;
+
+pub struct Sender {
     bytes: Bytes,
+    shares: bool,
     machine: ws::Connection,
     outbox: Outbox<'static>,
     pipe: Pipe,
 }
 
-impl<const SHARED: bool> Sender<SHARED> {
+impl Sender {
     pub fn new(message: Message, pipe: Pipe) -> Self {
-        let bytes = Bytes::from_static(message.payload.as_bytes());
-        Self { bytes, machine: connection(message.role), outbox: boxes().1, pipe }
+        let shares = message.role == Role::Server && message.payload.len() >= SHARED;
+        let bytes = Bytes::from_static(message.payload);
+        // With room for a message where the mark for flushing is.
+        let outbox = Outbox::with_limit(FLUSH + message.payload.len() + 1024);
+        Self { bytes, shares, machine: connection(message.role), outbox, pipe }
     }
 
     fn flush(&mut self) {
@@ -80,18 +86,14 @@ impl<const SHARED: bool> Sender<SHARED> {
     }
 }
 
-impl<const SHARED: bool> Sends for Sender<SHARED> {
+impl Sends for Sender {
     fn send(&mut self, message: Message, n: usize) {
         let full = self.outbox.capacity() - FLUSH;
         for _ in 0..n {
-            let payload = std::hint::black_box(message.payload);
-            match message.text {
-                _ if SHARED => {
-                    let kind = if message.text { Kind::Text } else { Kind::Binary };
-                    self.machine.send_bytes(kind, &self.bytes, &mut self.outbox).unwrap();
-                }
-                true => self.machine.send_text(payload, &mut self.outbox).unwrap(),
-                false => self.machine.send_binary(payload.as_bytes(), &mut self.outbox).unwrap(),
+            if self.shares {
+                self.machine.send_bytes(Kind::Binary, &self.bytes, &mut self.outbox).unwrap();
+            } else {
+                self.machine.send_binary(std::hint::black_box(message.payload), &mut self.outbox).unwrap();
             }
             if self.outbox.room() <= full {
                 self.flush();

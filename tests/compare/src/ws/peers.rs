@@ -5,7 +5,7 @@ use bytes::Bytes;
 use fastwebsockets::{Frame, OpCode, Payload, WebSocket};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio_websockets::{ClientBuilder, Config, Message as TwsMessage, ServerBuilder, WebSocketStream};
-use tungstenite::{Message as TungMessage, Utf8Bytes, protocol::Role as TungRole};
+use tungstenite::{Message as TungMessage, protocol::Role as TungRole};
 
 use super::{FLUSH, Message, Role, Sends};
 use crate::measure::{Contender, Eat};
@@ -39,12 +39,8 @@ impl Contender for Tungstenite {
 impl Sends for Tungstenite {
     fn send(&mut self, message: Message, n: usize) {
         for _ in 0..n {
-            let payload = std::hint::black_box(message.payload);
-            let message = match message.text {
-                true => TungMessage::Text(Utf8Bytes::from_static(payload)),
-                false => TungMessage::Binary(Bytes::from_static(payload.as_bytes())),
-            };
-            self.0.write(message).unwrap();
+            let payload = Bytes::from_static(std::hint::black_box(message.payload));
+            self.0.write(TungMessage::Binary(payload)).unwrap();
         }
         self.0.flush().unwrap();
     }
@@ -80,9 +76,8 @@ impl Sends for Fast {
     fn send(&mut self, message: Message, n: usize) {
         let all = async {
             for _ in 0..n {
-                let payload = Payload::Borrowed(std::hint::black_box(message.payload).as_bytes());
-                let frame = if message.text { Frame::text(payload) } else { Frame::binary(payload) };
-                self.0.write_frame(frame).await.unwrap();
+                let payload = Payload::Borrowed(std::hint::black_box(message.payload));
+                self.0.write_frame(Frame::binary(payload)).await.unwrap();
             }
             self.0.flush().await.unwrap();
         };
@@ -121,12 +116,50 @@ impl Sends for TokioWs {
     fn send(&mut self, message: Message, n: usize) {
         let all = async {
             for _ in 0..n {
-                let payload = std::hint::black_box(message.payload);
-                let message = match message.text {
-                    true => TwsMessage::text(payload),
-                    false => TwsMessage::binary(Bytes::from_static(payload.as_bytes())),
-                };
-                self.0.feed(message).await.unwrap();
+                let payload = Bytes::from_static(std::hint::black_box(message.payload));
+                self.0.feed(TwsMessage::binary(payload)).await.unwrap();
+            }
+            self.0.flush().await.unwrap();
+        };
+        all.now_or_never().unwrap();
+    }
+}
+
+pub struct Yawc(yawc::WebSocket<Pipe>);
+
+impl Yawc {
+    pub fn new(role: Role, pipe: Pipe) -> Self {
+        let role = match role {
+            Role::Server => yawc::Role::Server,
+            Role::Client => yawc::Role::Client,
+        };
+        let options = yawc::Options::default()
+            .with_limits(4 << 20, 8 << 20)
+            .with_utf8()
+            .with_read_buffer_capacity(64 << 10)
+            .with_backpressure_boundary(FLUSH);
+        Self(yawc::WebSocket::from_stream(pipe, role, options).unwrap())
+    }
+}
+
+impl Contender for Yawc {
+    fn go<E: Eat>(&mut self, n: usize, eat: &mut E) {
+        let all = async {
+            for _ in 0..n {
+                let frame = self.0.next_frame().await.unwrap();
+                eat.eat(frame.payload());
+            }
+        };
+        all.now_or_never().unwrap();
+    }
+}
+
+impl Sends for Yawc {
+    fn send(&mut self, message: Message, n: usize) {
+        let all = async {
+            for _ in 0..n {
+                let payload = Bytes::from_static(std::hint::black_box(message.payload));
+                self.0.feed(yawc::Frame::binary(payload)).await.unwrap();
             }
             self.0.flush().await.unwrap();
         };

@@ -1,0 +1,219 @@
+//! One publisher, thousands of event streams, some of which are never read: what a delivered event costs the server, when
+//! it comes, and whether those who do not read cost the others anything.
+
+use std::convert::Infallible;
+use std::io::{BufRead as _, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::response::sse::{Event, Sse};
+use futures_util::stream;
+use stillwire_tokio::{Config, Server};
+use tokio::sync::broadcast;
+
+use super::client::{Ready, connect, read_head};
+use super::process::Process;
+use super::{Checked, raise_limits};
+
+const ROOM: &str = "all";
+/// Bytes of an event's data: the moment in front, then letters.
+const DATA: usize = 200;
+/// Between two events.
+const EVERY: Duration = Duration::from_millis(100);
+/// What a server keeps for somebody who does not read, in events.
+const BACKLOG: usize = 64;
+
+/// Node, as its documentation does it; who lets too much wait is cut off.
+const NODE: &str = "const http = await import('node:http'); const all = new Set(); \
+    const server = http.createServer((request, response) => { \
+      response.writeHead(200, { 'content-type': 'text/event-stream' }); response.flushHeaders(); \
+      all.add(response); response.on('close', () => all.delete(response)); }); \
+    server.listen(0, '127.0.0.1', 4096, () => console.log(`127.0.0.1:${server.address().port}`)); \
+    const lines = (await import('node:readline')).createInterface({ input: process.stdin }); \
+    lines.on('line', (data) => { const event = `data: ${data}\\n\\n`; \
+      for (const response of all) { \
+        if (response.writableLength > 64 * 200) response.destroy(); else response.write(event); } });";
+
+struct Effort {
+    subscribers: usize,
+    stalled: usize,
+    events: usize,
+}
+
+pub fn run(quick: bool) -> ExitCode {
+    let effort = match quick {
+        true => Effort { subscribers: 500, stalled: 20, events: 20 },
+        false => Effort { subscribers: 5000, stalled: 100, events: 200 },
+    };
+    println!(
+        "{} event streams, one event of {DATA} B every {} ms; µs of the server's CPU time for a delivered event,\n\
+         ms until it was there (median, 99 of 100, last), MiB of the server before and after\n",
+        effort.subscribers,
+        EVERY.as_millis()
+    );
+    println!(
+        "{:<18}{:>9}{:>12}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
+        "", "stalled", "delivered", "CPU", "median", "99 %", "last", "before", "after"
+    );
+    for who in ["stillwire", "axum", "node"] {
+        for stalled in [0, effort.stalled] {
+            if let Err(error) = one(who, &Effort { stalled, ..effort }) {
+                println!("{who} is left out: {error}");
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn one(who: &str, effort: &Effort) -> Checked<()> {
+    const CLIENTS: usize = 4;
+    let (mut server, at) = match who {
+        "node" => Process::start(Path::new("node"), &["--input-type=module", "-e", NODE], Some(0))?,
+        _ => Process::ours(&["publish", who], Some(0))?,
+    };
+    let mut clients = Vec::new();
+    for i in 0..CLIENTS {
+        let share = |all: usize| all / CLIENTS + usize::from(i < all % CLIENTS);
+        let arguments =
+            [at.as_str(), &share(effort.subscribers).to_string(), &share(effort.stalled).to_string()];
+        clients.push(Process::ours(&[&["subscribe"], &arguments[..]].concat(), Some(1))?.0);
+    }
+    let (memory, cpu) = (server.memory()?, server.cpu()?);
+    for _ in 0..effort.events {
+        let start = Instant::now();
+        server.tell(&format!("{:020}{}", micros(), "x".repeat(DATA - 20)))?;
+        std::thread::sleep(EVERY.saturating_sub(start.elapsed()));
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    let (cpu, after) = (server.cpu()? - cpu, server.memory()?);
+    let mut delays = Vec::new();
+    for client in &mut clients {
+        let line = client.ask("tell")?;
+        delays.extend(line.split(' ').filter_map(|delay| delay.parse::<u32>().ok()));
+    }
+    delays.sort_unstable();
+    let delay = |part: f64| {
+        let at = (delays.len() as f64 * part) as usize;
+        delays.get(at.min(delays.len() - 1)).map_or(0.0, |delay| f64::from(*delay) / 1000.0)
+    };
+    let expected = (effort.subscribers - effort.stalled) * effort.events;
+    if delays.len() != expected {
+        return Err(format!("{} events of {expected} came", delays.len()).into());
+    }
+    println!(
+        "{who:<18}{:>9}{:>12}{:>9.2}{:>9.1}{:>9.1}{:>9.1}{:>9.1}{:>9.1}",
+        effort.stalled,
+        delays.len(),
+        cpu / delays.len() as f64 / 1000.0,
+        delay(0.5),
+        delay(0.99),
+        delay(1.0),
+        memory / f64::from(1 << 20),
+        after / f64::from(1 << 20),
+    );
+    Ok(())
+}
+
+/// The time of day, which all processes share.
+fn micros() -> u128 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_micros())
+}
+
+/// `compare subscribe`: opens event streams, some of which it never reads. When asked, it tells how many microseconds each
+/// event took.
+pub fn subscribe(to: SocketAddr, count: usize, stalled: usize) -> Checked<()> {
+    raise_limits();
+    let mut ready = Ready::new()?;
+    let mut streams: Vec<(TcpStream, Vec<u8>)> = Vec::new();
+    for id in 0..count {
+        let mut socket = connect(to, 1)?;
+        socket.write_all(b"GET /events HTTP/1.1\r\nhost: a.example\r\naccept: text/event-stream\r\n\r\n")?;
+        read_head(&mut socket)?;
+        socket.set_nonblocking(true)?;
+        if id >= stalled {
+            ready.add(&socket, id, false)?;
+        }
+        streams.push((socket, Vec::new()));
+    }
+    println!("ready");
+    let asked = std::thread::spawn(|| std::io::stdin().lock().read_line(&mut String::new()));
+    let (mut buffer, mut delays) = (vec![0; 64 << 10], String::new());
+    while !asked.is_finished() {
+        for id in ready.wait(Duration::from_millis(100))? {
+            let (socket, bytes) = &mut streams[id];
+            loop {
+                match socket.read(&mut buffer) {
+                    Ok(0) => return Err("the server has hung up".into()),
+                    Ok(n) => bytes.extend_from_slice(&buffer[..n]),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            // Whatever frames the body is cut into: an event is known by its field, and is there with its last byte.
+            let now = micros();
+            while let Some(at) = bytes.windows(6).position(|six| six == b"data: ") {
+                let Some(event) = bytes.get(at + 6..at + 6 + DATA) else { break };
+                if let Ok(sent) = std::str::from_utf8(&event[..20])?.parse::<u128>() {
+                    delays += &format!("{} ", now.saturating_sub(sent));
+                }
+                bytes.drain(..at + 6 + DATA);
+            }
+        }
+    }
+    println!("{delays}");
+    Ok(())
+}
+
+/// `compare publish`: a server that sends each line of its input to all its event streams.
+pub fn publish(who: &str) -> Checked<()> {
+    raise_limits();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        println!("{}", listener.local_addr()?);
+        let (lines, mut published) = tokio::sync::mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            std::io::stdin().lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
+        });
+        match who {
+            "stillwire" => {
+                let mut config = Config::default();
+                config.mailbox.messages = BACKLOG;
+                let (server, handle) = Server::new(listener, config);
+                tokio::spawn(server.serve(|mut peer| async move {
+                    peer.join(ROOM);
+                    while let Ok(Some(_)) = peer.recv().await {}
+                }));
+                while let Some(line) = published.recv().await {
+                    handle.broadcast(ROOM, line.as_str(), None);
+                }
+            }
+            _ => {
+                let (sender, _) = broadcast::channel::<String>(BACKLOG);
+                let publisher = sender.clone();
+                let events = move || {
+                    let events = stream::unfold(sender.subscribe(), |mut receiver| async move {
+                        loop {
+                            match receiver.recv().await {
+                                Ok(data) => {
+                                    break Some((Ok::<_, Infallible>(Event::default().data(data)), receiver));
+                                }
+                                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                                Err(broadcast::error::RecvError::Closed) => break None,
+                            }
+                        }
+                    });
+                    async { Sse::new(events) }
+                };
+                let router = axum::Router::new().route("/events", axum::routing::get(events));
+                tokio::spawn(async move { axum::serve(listener, router).await });
+                while let Some(line) = published.recv().await {
+                    let _ = publisher.send(line);
+                }
+            }
+        }
+        Ok(())
+    })
+}
