@@ -136,7 +136,7 @@ impl<'s> Outbox<'s> {
         match &mut self.storage {
             Storage::Borrowed { bytes, head, tail } => {
                 if bytes.len() - *tail < n {
-                    crate::inbox::slide(bytes, *head..*tail, 0);
+                    crate::slide::slide(bytes, *head..*tail, 0);
                     (*head, *tail) = (0, *tail - *head);
                 }
                 let start = *tail;

@@ -8,7 +8,7 @@ use super::{
     close, mask,
     state::{Shown, State, Step},
 };
-use crate::{Inbox, Kind, Outbox, inbox::slide};
+use crate::{Inbox, Kind, Outbox, slide::slide};
 
 impl Connection {
     /// One frame, or as much of one as can be used up.
