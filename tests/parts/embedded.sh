@@ -145,6 +145,9 @@ part_bare_metal() {
     run "${bare[@]}" check --locked -p stillwire-embedded --target "$target"
   done
   run "${bare[@]}" check --locked -p stillwire-embedded --target thumbv6m-none-eabi --features embassy-time,defmt
+  run cargo fmt --manifest-path adapters/embedded/examples/embassy/Cargo.toml --check
+  run "${bare[@]}" check --locked --manifest-path adapters/embedded/examples/embassy/Cargo.toml \
+    --target-dir "$(target_dir)/embassy" --target thumbv7em-none-eabihf
 }
 
 free_port() {
@@ -232,6 +235,7 @@ part_board_replay() {
   local there
   need_targets thumbv7em-none-eabihf
   need_qemu
+  run cargo fmt --manifest-path tests/replay/Cargo.toml --check
   rm -rf "$out/replay"
   REPLAY=$out/replay there=$(target_dir)/replay
   run cargo run --locked -p stillwire-tests --bin seeds -- "$REPLAY"

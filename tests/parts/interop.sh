@@ -14,10 +14,11 @@ part_scripts() {
   need_node
   need_python
   local files file
-  run "$out/venv/bin/shellcheck" --external-sources --check-sourced tests/run .ci/run tests/interop/autobahn/*.sh
+  run "$out/venv/bin/shellcheck" --external-sources --check-sourced tests/run .ci/run tests/interop/autobahn/*.sh \
+    adapters/embedded/examples/board/run.sh
   mapfile -t files < <(git ls-files '*.mjs' '*.js')
   for file in "${files[@]}"; do run node --check "$file"; done
-  mapfile -t files < <(git ls-files '*.py')
+  mapfile -t files < <(git ls-files '*.py' tests/size/run)
   run "$python" -c 'import ast, sys
 for name in sys.argv[1:]: ast.parse(open(name, encoding="utf-8").read(), name)' "${files[@]}"
 }

@@ -51,7 +51,7 @@ pub(super) fn unmask_to(key: [u8; 4], bytes: &mut [u8], from: Range<usize>, to: 
     let (mut from, mut to) = (from, to);
     while from.start < from.end {
         let n = BLOCK.min(from.end - from.start);
-        bytes.copy_within(from.start..from.start + n, to);
+        crate::slide::slide(bytes, from.start..from.start + n, to);
         if let Some(block) = bytes.get_mut(to..to + n) {
             apply_mask(key, block);
         }

@@ -120,7 +120,9 @@ impl Subject for polling::Connection {
         match event {
             polling::Event::Text(text) => hash.event(1, &[text.as_bytes()]),
             polling::Event::Binary(bytes) => hash.event(2, &[bytes]),
-            polling::Event::Closed { code, reason } => hash.event(3, &[&code.to_le_bytes(), reason.as_bytes()]),
+            polling::Event::Closed { code, reason } => {
+                hash.event(3, &[&code.to_le_bytes(), reason.as_bytes()])
+            }
         }
     }
 
@@ -202,7 +204,9 @@ fn play<M: Subject>(mut machine: M, input: &[u8], size: usize, boxes: &mut [[u8;
 
 /// The keys of RFC 6455's examples.
 fn entropy() -> Entropy {
-    Entropy::from_fn(|bytes| bytes.iter_mut().zip([0x37, 0xfa, 0x21, 0x3d].iter().cycle()).for_each(|(to, byte)| *to = *byte))
+    Entropy::from_fn(|bytes| {
+        bytes.iter_mut().zip([0x37, 0xfa, 0x21, 0x3d].iter().cycle()).for_each(|(to, byte)| *to = *byte)
+    })
 }
 
 fn replay(machine: u8, input: &[u8], size: usize, boxes: &mut [[u8; 16384]; 2]) -> Hash {
@@ -236,7 +240,14 @@ fn all(boxes: &mut [[u8; 16384]; 2], mut say: impl FnMut(&[u8])) {
 /// Six numbers in hexadecimal digits: machine, transcript, events, bytes written, and the hash in two halves.
 fn line(number: u32, machine: u8, result: &Hash) -> [u8; 54] {
     let mut line = [b' '; 54];
-    let numbers = [machine.into(), number, result.events, result.written, (result.hash >> 32) as u32, result.hash as u32];
+    let numbers = [
+        machine.into(),
+        number,
+        result.events,
+        result.written,
+        (result.hash >> 32) as u32,
+        result.hash as u32,
+    ];
     for (place, number) in line.chunks_mut(9).zip(numbers) {
         for (digit, shift) in place.iter_mut().zip((0..8).rev()) {
             *digit = b"0123456789abcdef"[(number >> (shift * 4)) as usize & 15];
