@@ -4,8 +4,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use rustix::event::epoll;
 use rustix::event::Timespec;
+use rustix::event::epoll;
 
 use super::Checked;
 
