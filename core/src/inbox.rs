@@ -339,18 +339,16 @@ impl<'s> Inbox<'s> {
         true
     }
 
-    /// Widens a gap of bytes that are not needed any more, to `wanted` bytes if it can, for decoders that make much of
-    /// little; gives where it ends now. Used-up bytes in front are won back first; then what lies behind the gap moves to
-    /// the end of the storage, which grows before where it can. So it moves once for all the bytes that one read brought.
+    /// Widens a gap of bytes that are not needed any more, to `wanted` bytes if it can; gives where it ends now. Used-up
+    /// bytes in front are won back first; then what lies behind moves to the end of the storage, once for each read.
     pub fn widen_gap(&mut self, gap: Range<usize>, wanted: usize) -> usize {
         let (mut end, len) = (gap.end, self.tail - self.head);
         if gap.start > end || end > len {
             return end;
         }
         if self.head > 0 && gap.start <= self.head {
-            let (head, won) = (self.head, self.head);
-            self.storage.bytes_mut().copy_within(head..head + gap.start, 0);
-            self.head = 0;
+            let won = core::mem::take(&mut self.head);
+            self.storage.bytes_mut().copy_within(won..won + gap.start, 0);
             self.count_moved(gap.start);
             end += won;
         }
@@ -418,7 +416,6 @@ impl<'s> Inbox<'s> {
         }
     }
 
-    /// Counts `n` bytes as looked at, outside of [`search`](Self::search).
     #[inline]
     pub(crate) fn count_scanned(&mut self, _n: usize) {
         #[cfg(feature = "count-work")]

@@ -39,7 +39,17 @@ impl Instant {
     /// The time from `earlier` to this moment, or zero when `earlier` is later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.nanos_since(earlier))
+    }
+
+    pub(crate) const fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The moment so many nanoseconds after this one: machines that keep many waits keep them like that.
+    #[inline]
+    pub(crate) const fn plus_nanos(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
     }
 }
 
@@ -47,20 +57,12 @@ impl core::ops::Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, after: Duration) -> Self {
-        Self(self.0.saturating_add(nanos(after)))
+        self.plus_nanos(nanos(after))
     }
 }
 
-impl Instant {
-    /// The moment so many nanoseconds after this one; a machine that keeps many waits keeps them like that.
-    #[inline]
-    pub(crate) const fn after(self, nanos: u64) -> Self {
-        Self(self.0.saturating_add(nanos))
-    }
-}
-
-/// In nanoseconds, 584 years at most.
+/// In nanoseconds, 584 years at most; in 64 bits, because wider arithmetic is hundreds of bytes of a microcontroller's flash
+/// wherever a wait begins.
 pub(crate) const fn nanos(duration: Duration) -> u64 {
-    let nanos = duration.as_nanos();
-    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }

@@ -4,6 +4,7 @@ import net from 'node:net';
 import { once } from 'node:events';
 import { EventSource } from 'eventsource';
 import { assert, atEnd, check, finish, pause, within } from './lib/harness.mjs';
+import { generated, typesOf } from './lib/generated.mjs';
 import { Raw } from './lib/raw.mjs';
 import { services, startServer } from './lib/server.mjs';
 
@@ -157,6 +158,13 @@ await check('the retry field comes first', async () => {
   const text = (await raw.through('data: 1\n')).toString('utf8');
   assert.ok(/retry: ?200\n/.test(text) && text.indexOf('retry') < text.indexOf('data'), text);
   raw.destroy();
+});
+
+await check('500 generated events are seen as they were encoded', async () => {
+  const expected = await generated(base, 500, 5);
+  await withSource('/generated?n=500&seed=5', typesOf(expected), async (source) => {
+    for (const event of expected) assert.deepEqual(await source.next(), event);
+  });
 });
 
 // ---- a server that dies -------------------------------------------------------------------------------------

@@ -134,3 +134,81 @@ LAUNCHER
   PATH=$folder/bin:$PATH
   run qemu-system-arm --version
 }
+
+# Each machine in a static library without std and allocator, and the drivers, for four kinds of microcontroller.
+part_bare_metal() {
+  local target
+  need_targets "${bare_metal[@]}"
+  run cp Cargo.lock tests/nostd/Cargo.lock
+  for target in "${bare_metal[@]}"; do
+    run "${bare[@]}" build --manifest-path tests/nostd/Cargo.toml --target-dir "$(target_dir)/nostd" --target "$target" --release
+    run "${bare[@]}" check --locked -p stillwire-embedded --target "$target"
+  done
+  run "${bare[@]}" check --locked -p stillwire-embedded --target thumbv6m-none-eabi --features embassy-time,defmt
+}
+
+free_port() {
+  "$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# boot COMMAND...: starts an emulated board in the background and waits until it says that it listens; unboot ends it.
+boot() {
+  "$@" >"$out/board.log" 2>&1 &
+  board=$!
+  trap unboot EXIT
+  local i
+  for ((i = 0; i < 1800; i++)); do
+    if grep -q '^listening' "$out/board.log"; then return; fi
+    kill -0 "$board" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$out/board.log"
+  return 1
+}
+
+unboot() {
+  if [ -z "${board-}" ]; then return; fi
+  kill "$board" 2>/dev/null || true
+  wait "$board" 2>/dev/null || true
+  board=''
+}
+
+# The largest message of the firmware's echo.
+board_limit() { sed -n 's/^pub const MAX_MESSAGE: usize = \(.*\);/\1/p' adapters/embedded/examples/board/src/slot.rs; }
+
+# board_part BOARD TARGET CLIENTS...
+on_board() {
+  local port
+  port=$(free_port)
+  export BOARD_CARGO=${bare[*]} CARGO_TARGET_DIR
+  CARGO_TARGET_DIR=$(target_dir)/board
+  boot adapters/embedded/examples/board/run.sh "$1" "$port"
+  "${@:2}" "http://127.0.0.1:$port"
+  unboot
+}
+
+clients() {
+  run "$python" tests/interop/board.py "$1" adapters/embedded/examples/board/src/page.html "$(board_limit)"
+}
+
+# The cases that are left out have messages of 65,535 bytes and more; that such are refused with 1009, board.py shows.
+all_clients() {
+  clients "$1"
+  run node tests/interop/board.mjs "$1" "$(board_limit)"
+  VENV=$out/autobahn/venv OUT=$out/autobahn/board AGENT=board ENGINE=kosoku PARALLEL=1 LIMIT=200 CHECK=--strict \
+    CASES='1.*,2.*,3.*,4.*,5.*,6.*,7.*' EXCLUDE='1.1.6,1.1.7,1.1.8,1.2.6,1.2.7,1.2.8' \
+    run tests/interop/autobahn/run-server.sh "ws://${1#http://}/echo"
+  if grep -q '^panic' "$out/board.log"; then cat "$out/board.log"; return 1; fi
+}
+
+part_firmware() {
+  need_targets thumbv7m-none-eabi thumbv7em-none-eabihf
+  need_qemu
+  need_python
+  need_node
+  need_chromium
+  need curl
+  run cargo fmt --manifest-path adapters/embedded/examples/board/Cargo.toml --check
+  on_board lm3s6965evb all_clients
+  on_board mps2-an386 clients
+}

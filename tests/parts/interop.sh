@@ -4,9 +4,10 @@
 # The programs of ours; $bin is then their folder.
 need_programs() {
   run cargo build --locked -p stillwire-tests --bins
-  run cargo build --locked -p stillwire-std --examples
+  run cargo build --locked -p stillwire-std --examples --features tls
   bin=$(target_dir)/debug
   export INTEROP_SERVER=$bin/interop-server INTEROP_CLIENT=$bin/interop-client INTEROP_STD=$bin/examples
+  export INTEROP_SSE_CLIENT=$bin/sse-client
 }
 
 part_scripts() {
@@ -81,6 +82,17 @@ part_std() {
   need_python
   need_programs
   run node tests/interop/std.mjs "$python"
+}
+
+# With a certificate that is made now, and trusted by nobody else.
+part_tls() {
+  need_node
+  need_python
+  need_programs
+  run "$bin/certificate" "$out/tls"
+  run "$bin/certificate" "$out/tls/other"
+  TLS=$out/tls run node tests/interop/tls.mjs
+  run "$python" tests/interop/tls.py "$out/tls"
 }
 
 # The demo as people build it, in Chromium.

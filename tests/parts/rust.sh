@@ -28,6 +28,19 @@ part_test() {
   run cargo test "${ours[@]}"
 }
 
+# The adapters without and with what is optional. (The workspace's own build has TLS on for tokio, and off for std.)
+part_features() {
+  local adapter features
+  for adapter in std tokio; do
+    for features in '' tls deflate webpki-roots native-roots; do
+      run cargo clippy --locked -p "stillwire-$adapter" --all-targets --no-default-features --features "$features" -- -D warnings
+    done
+    run cargo test --locked -p "stillwire-$adapter" --features deflate --test connect
+  done
+  run cargo test --locked -p stillwire-std --features tls
+  run cargo test --locked -p stillwire-tls --features webpki-roots
+}
+
 # The tiers of the core. The static library proves the lowest one: it has a panic handler of its own and no allocator, so
 # it does not compile if anything below it links std or alloc; and with them it must fail for just that reason, or the
 # proof is none. It builds with the versions of the workspace's lock file.

@@ -143,6 +143,41 @@ mod an_encoder {
             let expected = (vec![(kind, text, id.unwrap_or_default())], retry, Ok(()));
             prop_assert_eq!(parse(&written, size, sse::Config::default(), &mut Inbox::with_limit(4096)), expected);
         }
+
+        /// Whatever it is given: it is understood, or it is refused with the error that says why.
+        #[test]
+        fn accepts_or_refuses_anything(
+            comment in prop::option::of(any::<String>()),
+            event in prop::option::of("\\PC{0,20}[\r\n\0]?\\PC{0,3}"),
+            id in prop::option::of("\\PC{0,20}[\r\n\0]?\\PC{0,3}"),
+            data in vec(vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b'\r')], 0..30), 0..4),
+            size in 1_usize..40,
+        ) {
+            let parts: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
+            let block = sse::Block {
+                comment: comment.as_deref(),
+                event: event.as_deref(),
+                id: id.as_deref(),
+                retry: None,
+                data: Some(&parts),
+            };
+            let forbidden = |text: &Option<String>| {
+                text.as_ref().and_then(|text| text.bytes().find(|byte| b"\r\n\0".contains(byte)))
+            };
+            let refusal = forbidden(&event)
+                .map(sse::BlockError::Event)
+                .or_else(|| forbidden(&id).map(sse::BlockError::Id));
+            if let Some(error) = refusal {
+                prop_assert_eq!(block.check(), Err(error));
+                prop_assert_eq!(block.to_bytes(), Err(error));
+                return Ok(());
+            }
+            let written = encoded(&block);
+            let kind = event.filter(|event| !event.is_empty()).unwrap_or("message".to_owned());
+            let text = String::from_utf8_lossy(&data.concat()).replace("\r\n", "\n").replace('\r', "\n");
+            let expected = (vec![(kind, text, id.unwrap_or_default())], None, Ok(()));
+            prop_assert_eq!(parse(&written, size, sse::Config::default(), &mut Inbox::with_limit(8192)), expected);
+        }
     }
 }
 

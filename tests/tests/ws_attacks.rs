@@ -30,14 +30,8 @@ fn client() -> Connection {
 fn feed(machine: &mut Connection, inbox: &mut Inbox<'_>, input: &[u8]) -> Result<usize, Error> {
     let (mut outbox, mut rest, mut messages) = (Outbox::with_limit(1 << 20), input, 0);
     loop {
-        loop {
-            match machine.advance(Instant::EPOCH, inbox, &mut outbox)? {
-                Progress::Event => match machine.event(inbox) {
-                    Some(Event::Text(_) | Event::Binary(_)) => messages += 1,
-                    _ => {}
-                },
-                _ => break,
-            }
+        while machine.advance(Instant::EPOCH, inbox, &mut outbox)? == Progress::Event {
+            messages += usize::from(matches!(machine.event(inbox), Some(Event::Text(_) | Event::Binary(_))));
         }
         let n = inbox.push(rest);
         rest = &rest[n..];

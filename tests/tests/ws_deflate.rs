@@ -155,7 +155,7 @@ fn check(answer: &[&str], client: &Config) -> Result<Agreement, UpgradeError> {
 fn a_client_checks_the_answer() {
     let all = config(|_| {});
     let limited = config(|deflate| {
-        (deflate.window_bits, deflate.peer_window_bits, deflate.peer_takeover) = (12, 11, false)
+        (deflate.window_bits, deflate.peer_window_bits, deflate.peer_takeover) = (12, 11, false);
     });
     let must = "permessage-deflate; server_no_context_takeover; server_max_window_bits";
     for (client, value, good) in [

@@ -26,7 +26,7 @@
 //!     let mut upgraded = false;
 //!     while let (false, Ok(Some((event, reply)))) = (upgraded, peer.next().await) {
 //!         let http::Event::Head(head) = event else { continue };
-//!         match ws::Accept::new(&head, &[]) {
+//!         match ws::Accept::new(&head, &[], &ws::Config::TINY) {
 //!             Ok(accept) => upgraded = accept.write(&[], reply.outbox).is_ok(),
 //!             Err(refusal) => {
 //!                 reply.machine.close_after();

@@ -143,9 +143,8 @@ async fn connection(tls: TlsAcceptor, stream: TcpStream, address: SocketAddr, ro
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(20));
     builder.http2().enable_connect_protocol(); // RFC 8441
     let router = router.layer(axum::Extension(Address(address)));
-    let _ = builder
-        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router))
-        .await;
+    let _ =
+        builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router)).await;
 }
 
 /// Made at each start: for a demonstration, and nothing else.

@@ -1,14 +1,24 @@
 //! Lines from the keyboard to a WebSocket and back, in two threads:
 //! `cargo run -p stillwire-std --example client -- ws://127.0.0.1:9001/`.
+//!
+//! Behind the URL may stand a file with the certificate to trust as PEM (with `--features tls`, for `wss://`; `-` for none),
+//! and the `http://` URL of a proxy.
 
 use core::error::Error;
 use std::io::BufRead;
 
 use stillwire::ws;
+use stillwire_std::{Connect, Proxy};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::args().nth(1).ok_or("which URL? (ws://…)")?;
-    let (mut reader, writer) = stillwire_std::connect(&url)?.split();
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let mut connect = Connect::new(arguments.first().ok_or("which URL? (ws://…)")?);
+    #[cfg(feature = "tls")]
+    if let Some(file) = arguments.get(1).filter(|file| *file != "-") {
+        connect.tls = Some(stillwire_std::tls::client_trusting(&std::fs::read(file)?)?);
+    }
+    connect.proxy = arguments.get(2).map(|url| Proxy::new(url));
+    let (mut reader, writer) = connect.open()?.0.split();
 
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {

@@ -2,22 +2,38 @@
 
 use core::time::Duration;
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 
-use stillwire::{Inbox, Outbox, http, ws};
+use stillwire::http::{self, UrlError};
+use stillwire::{Inbox, Outbox, ws};
 
+use crate::dial::{Dial, MaybeTls, Proxy, Step, Waits};
 use crate::{Connection, Error, Socket, entropy};
 
-/// A WebSocket on a blocking socket: what [`Connect`] and [`Accept`](crate::Accept) make.
+/// A WebSocket on a blocking socket: what [`Connect`] (over [`MaybeTls`]), [`Opening`] and [`Accept`](crate::Accept) make.
 pub type WebSocket<S = TcpStream> = Connection<'static, ws::Connection, S>;
 
-/// What to ask a server for. Change what you need of [`Connect::new`].
+/// Opens a WebSocket to `ws://host:port/path?query` or, with the feature `tls`, `wss://…`, with the defaults of
+/// [`Connect`].
+///
+/// # Errors
+/// [`ConnectError`].
+pub fn connect(url: &str) -> Result<WebSocket<MaybeTls>, ConnectError> {
+    Ok(Connect::new(url).open()?.0)
+}
+
+/// Which server to open a WebSocket to, and how. Change what you need of [`Connect::new`].
 ///
 /// ```no_run
 /// use stillwire::ws;
+/// use stillwire_std::{Connect, Proxy};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut socket = stillwire_std::connect("ws://127.0.0.1:9001/chat")?;
+/// let mut connect = Connect::new("ws://chat.example/room/7");
+/// connect.headers = &[("Cookie", "token=7")];
+/// connect.proxy = Some(Proxy::new("http://proxy.example:3128").basic("me", "secret"));
+/// connect.redirects = 3;
+/// let (mut socket, _subprotocol) = connect.open()?;
 /// socket.link.machine.send_text("hello", &mut socket.link.outbox)?;
 /// while let Some((event, _reply)) = socket.next()? {
 ///     if let ws::Event::Text(text) = event {
@@ -29,18 +45,24 @@ pub type WebSocket<S = TcpStream> = Connection<'static, ws::Connection, S>;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Connect<'a> {
-    /// The `Host` header: the server's name, and the port unless it is 80.
-    pub host: &'a str,
-    /// Path and query. Default: `/`.
-    pub target: &'a str,
+    /// `ws://host:port/path?query`, or `wss://…` with the feature `tls`. The port is 80, or 443, if there is none.
+    pub url: &'a str,
     /// Subprotocols in the order of preference. Default: none.
     pub subprotocols: &'a [&'a str],
     /// More headers: `Origin`, cookies, authorisation. Default: none.
     pub headers: &'a [(&'a str, &'a str)],
-    /// How long each step may take: to connect, to get the first byte of the answer, to get its head. Default: 10 s.
-    pub within: Duration,
-    /// The limits and waits of the connection.
+    /// The limits and waits of the connection. It is kept alive by pings, see [`ws::Config::ping_every`].
     pub config: ws::Config,
+    /// How long each step may take.
+    pub waits: Waits,
+    /// The proxy whose tunnel to go through. Default: none.
+    pub proxy: Option<Proxy<'a>>,
+    /// How many redirections are followed. To another origin [credentials](http::is_credential) do not go along.
+    /// Default: none; a browser follows none, either.
+    pub redirects: u8,
+    /// Whom to trust. Default: [`tls::client`](crate::tls::client), which needs one of the features with roots.
+    #[cfg(feature = "tls")]
+    pub tls: Option<std::sync::Arc<crate::tls::rustls::ClientConfig>>,
     /// The most bytes that wait to be understood, and so, less 139, the largest message that can be received.
     /// Default: 1 MiB and 4 KiB. Memory is taken as bytes arrive.
     pub inbox: usize,
@@ -53,20 +75,36 @@ pub struct Connect<'a> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// It is no URL of the form `ws://host:port/path?query`. (`wss:` needs a [`Socket`] of yours, see
-    /// [`Connect::over`].)
-    #[error("not a ws: URL")]
-    Url,
-    /// The server cannot be reached, or the connection failed.
+    /// The URL, or that of the proxy, is none that can be used.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// `wss:` without the feature `tls`.
+    #[error("this program was built without TLS")]
+    NoTls,
+    /// There is no way to check certificates.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] crate::tls::Error),
+    /// A step took longer than [`Waits`] allow.
+    #[error("{0:?} took too long")]
+    TimedOut(Step),
+    /// The server cannot be reached, or the connection failed; or, of the kind
+    /// [`InvalidData`](io::ErrorKind::InvalidData), TLS did.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The proxy answered with this status: 407 wants [credentials](Proxy::basic).
+    #[error("the proxy answered with status {0}")]
+    Proxy(u16),
     /// What was to be sent cannot be sent: the host, the target, a header or a subprotocol.
     #[error("the request cannot be sent")]
     Request(#[from] http::SendError),
     /// The answer is no HTTP, or did not come in time.
     #[error("the server's answer is not understood")]
     Http(#[from] http::Error),
-    /// The answer is no upgrade: a refusal, a redirection, or a server that does it wrong.
+    /// The answer is a redirection that cannot be followed.
+    #[error(transparent)]
+    Redirect(#[from] http::RedirectError),
+    /// The answer is no upgrade: a refusal, a redirection too many, or a server that does it wrong.
     #[error(transparent)]
     Upgrade(#[from] ws::UpgradeError),
 }
@@ -80,48 +118,90 @@ impl From<Error<http::Error>> for ConnectError {
     }
 }
 
-/// Opens a WebSocket to `ws://host:port/path?query` with the defaults of [`Connect`]; the port is 80 if there is none.
-///
-/// # Errors
-/// [`ConnectError`].
-pub fn connect(url: &str) -> Result<WebSocket, ConnectError> {
-    let (host, target) = parse(url).ok_or(ConnectError::Url)?;
-    // A port is what follows the last colon, unless that colon is inside of an IPv6 address.
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-    let address = if has_port { host.to_owned() } else { format!("{host}:80") };
-    let target = if target.starts_with('?') { format!("/{target}") } else { target.to_owned() };
-    let (socket, _) = Connect { target: &target, ..Connect::new(host) }.connect(address)?;
-    Ok(socket)
-}
-
-/// Connects to the first of the addresses that can be reached.
-pub(crate) fn tcp(address: impl ToSocketAddrs, within: Duration) -> io::Result<TcpStream> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, within) {
-            Ok(socket) => {
-                socket.set_nodelay(true)?;
-                return Ok(socket);
-            }
-            Err(error) => failed = error,
+impl<'a> Connect<'a> {
+    /// The defaults, for this URL.
+    #[must_use]
+    pub fn new(url: &'a str) -> Self {
+        let Opening { subprotocols, headers, config, inbox, outbox, .. } = Opening::new("");
+        Self {
+            url,
+            subprotocols,
+            headers,
+            config,
+            waits: Waits::default(),
+            proxy: None,
+            redirects: 0,
+            #[cfg(feature = "tls")]
+            tls: None,
+            inbox,
+            outbox,
         }
     }
-    Err(failed)
-}
 
-/// The authority, and path and query.
-fn parse(url: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = url.split_at_checked(5)?;
-    // RFC 6455 §3: no fragment.
-    if !scheme.eq_ignore_ascii_case("ws://") || rest.contains('#') {
-        return None;
+    /// Connects and opens the WebSocket. Gives the subprotocol that the server chose, too.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub fn open(&self) -> Result<(WebSocket<MaybeTls>, Option<&'a str>), ConnectError> {
+        let dial = Dial {
+            waits: &self.waits,
+            proxy: self.proxy,
+            #[cfg(feature = "tls")]
+            tls: self.tls.as_ref(),
+        };
+        let mut redirects = http::Redirects::new(self.url, self.headers, self.redirects)?;
+        loop {
+            let here = redirects.clone();
+            let url = here.url();
+            if !matches!(url.scheme(), "ws" | "wss") {
+                return Err(UrlError::Scheme.into());
+            }
+            let mut opening = Opening::new(url.authority());
+            (opening.target, opening.headers, opening.subprotocols) =
+                (url.target(), here.headers(), self.subprotocols);
+            (opening.config, opening.within) = (self.config.clone(), self.waits.answer);
+            (opening.inbox, opening.outbox) = (self.inbox, self.outbox);
+            let opened = opening.shake_hands(dial.open(&url)?, |head| redirects.follow(head))?;
+            if let Some((socket, chosen)) = opened {
+                return Ok((socket, chosen.and_then(|chosen| self.subprotocols.get(chosen).copied())));
+            }
+        }
     }
-    let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let is_good = !host.is_empty() && !host.contains('@');
-    is_good.then_some((host, if target.is_empty() { "/" } else { target }))
 }
 
-impl<'a> Connect<'a> {
+/// How to open a WebSocket over a socket that is connected already. Change what you need of [`Opening::new`];
+/// [`Connect`] does all that comes before.
+///
+/// ```no_run
+/// use stillwire_std::Opening;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let socket = std::net::TcpStream::connect("127.0.0.1:9001")?; // or a Unix socket, or TLS of your own
+/// let (mut websocket, _subprotocol) = Opening::new("127.0.0.1:9001").open(socket)?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Opening<'a> {
+    /// The `Host` header: the server's name, and the port unless it is the scheme's.
+    pub host: &'a str,
+    /// Path and query. Default: `/`.
+    pub target: &'a str,
+    /// Subprotocols in the order of preference. Default: none.
+    pub subprotocols: &'a [&'a str],
+    /// More headers: `Origin`, cookies, authorisation. Default: none.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// How long it may take to get the first byte of the answer, and then its head. Default: 10 s.
+    pub within: Duration,
+    /// The limits and waits of the connection.
+    pub config: ws::Config,
+    /// As [`Connect::inbox`].
+    pub inbox: usize,
+    /// As [`Connect::outbox`].
+    pub outbox: usize,
+}
+
+impl<'a> Opening<'a> {
     /// The defaults, for this host.
     #[must_use]
     pub fn new(host: &'a str) -> Self {
@@ -137,20 +217,23 @@ impl<'a> Connect<'a> {
         }
     }
 
-    /// Connects over TCP to the first of the addresses that can be reached, and opens a WebSocket. Gives the
-    /// subprotocol that the server chose, too.
+    /// Opens a WebSocket. Gives the subprotocol that the server chose, too.
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub fn connect(&self, address: impl ToSocketAddrs) -> Result<(WebSocket, Option<&'a str>), ConnectError> {
-        self.over(tcp(address, self.within)?)
+    pub fn open<S: Socket>(&self, socket: S) -> Result<(WebSocket<S>, Option<&'a str>), ConnectError> {
+        let opened = self.shake_hands(socket, |_| Ok(false))?;
+        let (socket, chosen) = opened.ok_or(ws::UpgradeError::NoUpgrade)?; // nothing was followed
+        Ok((socket, chosen.and_then(|chosen| self.subprotocols.get(chosen).copied())))
     }
 
-    /// Opens a WebSocket over a socket that is connected already: a Unix socket, a proxy's tunnel, TLS.
-    ///
-    /// # Errors
-    /// [`ConnectError`].
-    pub fn over<S: Socket>(&self, socket: S) -> Result<(WebSocket<S>, Option<&'a str>), ConnectError> {
+    /// Asks for the upgrade. With the WebSocket comes the number of the subprotocol; `None`: the answer is followed.
+    #[allow(clippy::type_complexity)]
+    fn shake_hands<S: Socket>(
+        &self,
+        socket: S,
+        mut follow: impl FnMut(&http::ResponseHead<'_>) -> Result<bool, http::RedirectError>,
+    ) -> Result<Option<(WebSocket<S>, Option<usize>)>, ConnectError> {
         let mut entropy = entropy();
         let offer = ws::Offer::new(&mut entropy, &self.config);
         let mut waits = http::Config::default();
@@ -168,28 +251,11 @@ impl<'a> Connect<'a> {
             &mut link.outbox,
         )?;
         let agreement = match connection.next()? {
+            Some((http::Answer::Head(head), _)) if follow(&head)? => return Ok(None),
             Some((http::Answer::Head(head), _)) => offer.check(&head, self.subprotocols)?,
             _ => return Err(http::Error::NoAnswer.into()),
         };
-        let subprotocol = agreement.subprotocol.and_then(|chosen| self.subprotocols.get(chosen).copied());
-        let config = self.config.clone();
-        Ok((connection.switch(|_| agreement.connection(config, entropy)), subprotocol))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse;
-
-    #[test]
-    fn urls() {
-        assert_eq!(parse("ws://a"), Some(("a", "/")));
-        assert_eq!(parse("WS://a:81/b?c"), Some(("a:81", "/b?c")));
-        assert_eq!(parse("ws://[::1]:81?c"), Some(("[::1]:81", "?c")));
-        for bad in
-            ["", "ws:/a", "wss://a", "http://a", "ws://", "ws:///b", "ws://a#b", "ws://me@a/", "wé://a"]
-        {
-            assert_eq!(parse(bad), None, "{bad}");
-        }
+        let (config, chosen) = (self.config.clone(), agreement.subprotocol);
+        Ok(Some((connection.switch(|_| agreement.connection(config, entropy)), chosen)))
     }
 }

@@ -3,12 +3,15 @@
 //! The protocols are machines in the crate `stillwire`; this crate reads, writes, waits and tells the time, and knows
 //! nothing about any of them.
 //!
-//! * [`connect`] and [`Connect`], [`Accept`]: to a WebSocket, from either side.
+//! * [`connect`] and [`Connect`]: to a WebSocket by its URL, also over TLS and through a proxy; [`Accept`]: the other side.
 //! * [`Subscribe`]: to an event stream.
 //! * [`Connection`]: one thread drives a machine on a socket.
 //! * [`Connection::split`]: one thread reads, others write meanwhile.
-//! * [`Socket`]: what it runs on: TCP, Unix sockets, or yours.
+//! * [`Socket`]: what it runs on: TCP, Unix sockets, TLS, or yours.
 //! * [`now`] and [`entropy`]: the clock and the random numbers of the system.
+//!
+//! Features, none of them on by default: `deflate` for `ws::Config::deflate`; `tls` for `wss:` and `https:` and for servers with a certificate, by rustls and
+//! ring; `webpki-roots` or `native-roots` say whom clients trust, the list of Mozilla or that of the platform.
 //!
 //! A server of one connection that says everything twice, and a client:
 //!
@@ -52,6 +55,7 @@ use std::sync::OnceLock;
 
 mod client;
 mod connection;
+mod dial;
 mod error;
 mod parts;
 mod server;
@@ -59,9 +63,12 @@ mod shared;
 mod socket;
 mod split;
 mod subscribe;
+#[cfg(feature = "tls")]
+pub mod tls;
 
-pub use client::{Connect, ConnectError, WebSocket, connect};
+pub use client::{Connect, ConnectError, Opening, WebSocket, connect};
 pub use connection::Connection;
+pub use dial::{MaybeTls, Proxy, Step, Waits};
 pub use error::{Error, WriteError};
 pub use server::{Accept, AcceptError, Accepted};
 pub use socket::Socket;

@@ -2,12 +2,13 @@
 
 use core::time::Duration;
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 
-use stillwire::http::{self, ResponseView};
+use stillwire::http::{self, ResponseView, UrlError};
 use stillwire::{Inbox, Machine, Outbox, Progress, SendError, Text, sse};
 
-use crate::{Connection, Error, Socket, client::tcp, now};
+use crate::dial::{Dial, MaybeTls, Proxy, Waits};
+use crate::{ConnectError, Connection, Error, Socket, now};
 
 /// Which event stream to listen to. Change what you need of [`Subscribe::new`].
 ///
@@ -20,9 +21,9 @@ use crate::{Connection, Error, Socket, client::tcp, now};
 ///
 /// let (mut last_event_id, mut retry) = (String::new(), Duration::from_secs(3));
 /// loop {
-///     let mut subscribe = Subscribe::new("127.0.0.1:9002");
-///     (subscribe.target, subscribe.last_event_id) = ("/events", &last_event_id);
-///     if let Ok(mut events) = subscribe.connect("127.0.0.1:9002") {
+///     let mut subscribe = Subscribe::new("http://127.0.0.1:9002/events");
+///     subscribe.last_event_id = &last_event_id;
+///     if let Ok(mut events) = subscribe.connect() {
 ///         while let Ok(Some(event)) = events.next() {
 ///             println!("{}: {}", event.event, event.data);
 ///         }
@@ -35,16 +36,22 @@ use crate::{Connection, Error, Socket, client::tcp, now};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Subscribe<'a> {
-    /// The `Host` header: the server's name, and the port unless it is 80.
-    pub host: &'a str,
-    /// Path and query. Default: `/`.
-    pub target: &'a str,
+    /// `http://host:port/path?query`, or `https://…` with the feature `tls`.
+    pub url: &'a str,
     /// More headers: cookies, authorisation. Default: none.
     pub headers: &'a [(&'a str, &'a str)],
     /// The ID of the last event that was seen, to get what came after it; empty for none. Default: empty.
     pub last_event_id: &'a str,
-    /// How long each step may take: to connect, and to get the head of the answer once it has begun. Default: 10 s.
-    pub within: Duration,
+    /// How long each step may take.
+    pub waits: Waits,
+    /// The proxy whose tunnel to go through. Default: none.
+    pub proxy: Option<Proxy<'a>>,
+    /// How many redirections are followed. To another origin [credentials](http::is_credential) do not go along.
+    /// Default: none.
+    pub redirects: u8,
+    /// Whom to trust. Default: [`tls::client`](crate::tls::client), which needs one of the features with roots.
+    #[cfg(feature = "tls")]
+    pub tls: Option<std::sync::Arc<crate::tls::rustls::ClientConfig>>,
     /// How long the server may be silent, before the answer and within it. Servers send a comment now and then.
     /// Default: 60 s.
     pub silence: Duration,
@@ -59,7 +66,10 @@ pub struct Subscribe<'a> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// The server cannot be reached, or the connection failed.
+    /// The server cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// What was to be sent cannot be sent: the host, the target or a header.
@@ -71,7 +81,10 @@ pub enum SubscribeError {
     /// The answer is no HTTP, did not come in time, or breaks off.
     #[error("the server's answer is not understood")]
     Http(#[from] http::Error),
-    /// The server refuses, redirects, or (204) wants nobody to connect again (HTML 9.2.3).
+    /// The answer is a redirection that cannot be followed.
+    #[error(transparent)]
+    Redirect(#[from] http::RedirectError),
+    /// The server refuses, redirects once too often, or (204) wants nobody to connect again (HTML 9.2.3).
     #[error("the server answered with status {0}")]
     Status(u16),
     /// The answer is not of the type `text/event-stream`.
@@ -92,27 +105,46 @@ impl From<Error<http::Error>> for SubscribeError {
 }
 
 impl<'a> Subscribe<'a> {
-    /// The defaults, for this host.
+    /// The defaults, for this URL.
     #[must_use]
-    pub fn new(host: &'a str) -> Self {
+    pub fn new(url: &'a str) -> Self {
         Self {
-            host,
-            target: "/",
+            url,
             headers: &[],
             last_event_id: "",
-            within: Duration::from_secs(10),
+            waits: Waits::default(),
+            proxy: None,
+            redirects: 0,
+            #[cfg(feature = "tls")]
+            tls: None,
             silence: Duration::from_secs(60),
             config: sse::Config::default(),
             inbox: 256 << 10,
         }
     }
 
-    /// Connects over TCP to the first of the addresses that can be reached, and begins to listen.
+    /// Connects, and begins to listen.
     ///
     /// # Errors
     /// [`SubscribeError`].
-    pub fn connect(&self, address: impl ToSocketAddrs) -> Result<Events, SubscribeError> {
-        self.over(tcp(address, self.within)?)
+    pub fn connect(&self) -> Result<Events<MaybeTls>, SubscribeError> {
+        let dial = Dial {
+            waits: &self.waits,
+            proxy: self.proxy,
+            #[cfg(feature = "tls")]
+            tls: self.tls.as_ref(),
+        };
+        let mut redirects = self.redirects()?;
+        loop {
+            let here = redirects.clone();
+            if !matches!(here.url().scheme(), "http" | "https") {
+                return Err(ConnectError::Url(UrlError::Scheme).into());
+            }
+            let stream = dial.open(&here.url())?;
+            if let Some(events) = self.ask(stream, &here, |head| redirects.follow(head))? {
+                return Ok(events);
+            }
+        }
     }
 
     /// Begins to listen over a socket that is connected already.
@@ -120,24 +152,42 @@ impl<'a> Subscribe<'a> {
     /// # Errors
     /// [`SubscribeError`].
     pub fn over<S: Socket>(&self, socket: S) -> Result<Events<S>, SubscribeError> {
+        let events = self.ask(socket, &self.redirects()?, |_| Ok(false))?;
+        events.ok_or(SubscribeError::Type) // nothing was followed
+    }
+
+    fn redirects(&self) -> Result<http::Redirects<'a>, SubscribeError> {
+        let redirects = http::Redirects::new(self.url, self.headers, self.redirects);
+        Ok(redirects.map_err(ConnectError::Url)?)
+    }
+
+    /// Asks for the stream. `None`: the answer is followed.
+    fn ask<S: Socket>(
+        &self,
+        socket: S,
+        here: &http::Redirects<'_>,
+        mut follow: impl FnMut(&http::ResponseHead<'_>) -> Result<bool, http::RedirectError>,
+    ) -> Result<Option<Events<S>>, SubscribeError> {
+        let url = here.url();
         let mut body = Inbox::with_limit(self.inbox);
         let stream = match self.last_event_id {
             "" => sse::Stream::new(self.config),
             id => sse::Stream::resume(self.config, id, None, &mut body)?,
         };
         let mut headers =
-            vec![("Host", self.host), ("Accept", "text/event-stream"), ("Cache-Control", "no-store")];
-        headers.extend_from_slice(self.headers);
+            vec![("Host", url.authority()), ("Accept", "text/event-stream"), ("Cache-Control", "no-store")];
+        headers.extend_from_slice(here.headers());
         if !self.last_event_id.is_empty() {
             headers.push(("Last-Event-ID", self.last_event_id));
         }
         let mut waits = http::Config::default();
-        (waits.head_within, waits.wait_within) = (self.within, self.silence);
+        (waits.head_within, waits.wait_within) = (self.waits.answer, self.silence);
         let (inbox, outbox) = (Inbox::with_limit(16 << 10), Outbox::with_limit(16 << 10));
         let mut connection = Connection::new(socket, http::Fetch::new(waits), inbox, outbox);
         let link = &mut connection.link;
-        link.machine.request("GET", self.target, &headers, &[], &mut link.outbox)?;
+        link.machine.request("GET", url.target(), &headers, &[], &mut link.outbox)?;
         match connection.next()? {
+            Some((http::Answer::Head(head), _)) if follow(&head)? => return Ok(None),
             Some((http::Answer::Head(head), _)) if head.status() != 200 => {
                 return Err(SubscribeError::Status(head.status()));
             }
@@ -147,7 +197,7 @@ impl<'a> Subscribe<'a> {
             Some((http::Answer::Head(_), _)) => {}
             _ => return Err(http::Error::NoAnswer.into()),
         }
-        Ok(Events { connection, stream, body, taken: None })
+        Ok(Some(Events { connection, stream, body, taken: None }))
     }
 }
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use common::{sockets, write};
 use stillwire::{Inbox, Outbox, http, sse};
-use stillwire_std::{Connection, Subscribe, SubscribeError};
+use stillwire_std::{ConnectError, Connection, Subscribe, SubscribeError};
 
 /// What a subscriber makes of an answer by hand.
 fn listen(answer: &[u8], change: impl FnOnce(&mut Subscribe<'_>)) -> Result<Vec<String>, SubscribeError> {
     let (near, far) = sockets();
-    let mut subscribe = Subscribe::new("a");
+    let mut subscribe = Subscribe::new("http://a/");
     change(&mut subscribe);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -66,7 +66,7 @@ fn a_feed_and_a_subscriber() {
         drop(reader);
         (gone, sending.join().unwrap())
     });
-    let mut subscribe = Subscribe::new("a");
+    let mut subscribe = Subscribe::new("http://a/");
     subscribe.last_event_id = "41";
     let mut events = subscribe.over(near).unwrap();
     for n in 42..2000_usize {
@@ -107,11 +107,15 @@ fn the_body_may_be_larger_than_the_box() {
 
 #[test]
 fn what_is_no_event_stream_is_told() {
-    use SubscribeError::{Http, LastEventId, Request, Status, Stream, Type};
+    use SubscribeError::{Connect, Http, LastEventId, Request, Status, Stream, Type};
+    assert!(matches!(listen(b"", |subscribe| subscribe.headers = &[("a b", "")]), Err(Request(_))));
     assert!(matches!(listen(b"HTTP/1.1 204 No Content\r\n\r\n", |_| {}), Err(Status(204))));
     assert!(matches!(listen(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", |_| {}), Err(Type)));
     assert!(matches!(listen(b"", |_| {}), Err(Http(http::Error::NoAnswer))));
-    assert!(matches!(listen(b"", |subscribe| subscribe.target = "a b"), Err(Request(_))));
+    assert!(matches!(
+        listen(b"", |subscribe| subscribe.url = "http://a/ b"),
+        Err(Connect(ConnectError::Url(_)))
+    ));
     assert!(matches!(listen(b"", |subscribe| subscribe.last_event_id = "a\nb"), Err(LastEventId(_))));
     let cut = format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\ndata:");
     assert!(matches!(listen(cut.as_bytes(), |_| {}), Err(Http(http::Error::Truncated))));
@@ -123,7 +127,7 @@ fn what_is_no_event_stream_is_told() {
 #[test]
 fn silence_is_bounded() {
     let (near, far) = sockets();
-    let mut subscribe = Subscribe::new("a");
+    let mut subscribe = Subscribe::new("http://a/");
     subscribe.silence = Duration::from_millis(50);
     write(&far, format!("{HEAD}\r\n").as_bytes());
     let mut events = subscribe.over::<TcpStream>(near).unwrap();

@@ -57,6 +57,10 @@ pub struct Config {
     /// Peers that wait to be [accepted](crate::Server::accept); behind so many, the others wait, too, each with its
     /// connection open. Default: 64.
     pub backlog: usize,
+    /// The certificate and the key for `https:` and `wss:`, as from [`tls::server`](crate::tls::server); then nothing
+    /// else is spoken on this port. Default: none, plain `http:` and `ws:`.
+    #[cfg(feature = "tls")]
+    pub tls: Option<std::sync::Arc<crate::tls::rustls::ServerConfig>>,
     /// Headers for every answer, such as `access-control-allow-origin`. Default: none.
     pub headers: Vec<(String, String)>,
     pub(crate) gate: Gate,
@@ -83,6 +87,8 @@ impl Default for Config {
             require_length: false,
             stall: Duration::from_secs(20),
             backlog: 64,
+            #[cfg(feature = "tls")]
+            tls: None,
             headers: Vec::new(),
             gate: Gate::new(|_, _| Ok(())),
             on_request: OnRequest::new(|_, _| async {

@@ -33,6 +33,8 @@ pub(crate) struct Rest {
     pub(crate) unflushed: bool,
     /// When a shutdown is given up that the stream does not complete.
     give_up: Option<Instant>,
+    /// The inbox has borrowed its memory.
+    pub(crate) lent: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
@@ -59,7 +61,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
         self.catch_up(now, cx)?;
         loop {
             match self.link.want(now).map_err(Error::Protocol)? {
-                Want::Deliver => return Poll::Ready(Ok(true)),
+                Want::Deliver => {
+                    self.poll_flush_mark(cx);
+                    return Poll::Ready(Ok(true));
+                }
                 // Something is left to say, and the peer took nothing of it for `Link::stall`.
                 Want::Close if !self.link.outbox.is_empty() => {
                     return Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut).into()));

@@ -53,6 +53,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
         }
     }
 
+    /// Waits until there is room for an answer, as [`Link::headroom`](stillwire::Link::headroom) has it. Sends what waits if
+    /// it is much.
+    pub(crate) fn poll_headroom(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush_mark(cx);
+        while self.link.outbox.room() < self.link.headroom {
+            ready!(self.poll_drain(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Another machine takes over, as after an upgrade: boxes and stream stay, no byte is lost.
     pub fn switch<N: Machine>(self, machine: impl FnOnce(M) -> N) -> Connection<S, N> {
         Connection { link: self.link.switch(machine), stream: self.stream, rest: self.rest }

@@ -3,7 +3,12 @@
 //!
 //! * [`Server`] is what most programs want: it recognises what each client speaks and hands you a [`Peer`].
 //! * [`stack`] lets hyper, axum and others in to the same server.
-//! * [`Connection`] drives one machine over one stream, for everything else.
+//! * [`connect`] opens a [`WebSocket`] by its URL, also over TLS and through a proxy; [`Connect`] is the long form.
+//! * Both are a `Stream` and a `Sink` of [`Message`]s and can be split: a [`Reader`] for one task, [`Writer`]s for others.
+//! * [`Connection`] drives one machine over one stream, for everything else; its events are views, nothing is copied.
+//!
+//! Features, none of them on by default: `deflate` for `ws::Config::deflate`; `tls` for `wss:` and `https:` on both sides, by rustls and ring; `webpki-roots` or
+//! `native-roots` say whom clients trust, the list of Mozilla or that of the platform.
 //!
 //! ```
 //! use stillwire_tokio::{Config, Server};
@@ -31,9 +36,13 @@ mod client;
 mod clock;
 mod config;
 mod connection;
+mod dial;
 mod drain;
 mod error;
+mod maybe_tls;
+mod message;
 mod peer;
+mod pool;
 mod post;
 mod protocol;
 mod request;
@@ -42,23 +51,33 @@ mod serve;
 mod server;
 mod session;
 mod source;
+mod split;
 pub mod stack;
 mod stream;
 mod timer;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod traffic;
 mod transfer;
+mod wakers;
+mod websocket;
 
-pub use client::{OpenError, Opening};
+pub use client::{Connect, ConnectError, Opening, connect};
 pub use clock::{entropy, now};
 pub use config::Config;
 pub use connection::Connection;
+pub use dial::{Proxy, Step, Waits};
 pub use error::Error;
-pub use peer::{Message, Peer};
+pub use maybe_tls::MaybeTls;
+pub use message::Message;
+pub use peer::Peer;
 pub use protocol::ProtocolError;
-pub use request::{Request, Response};
+pub use request::{Headers, Request, Response};
 pub use server::{Handle, Server};
 pub use source::{Source, Wire};
+pub use split::{Reader, Writer};
 pub use traffic::{Carrier, Traffic};
+pub use websocket::WebSocket;
 
 /// The README's code compiles and runs.
 #[cfg(doctest)]

@@ -3,54 +3,25 @@
 use core::{
     future::poll_fn,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_core::Stream as FutureStream;
 use futures_sink::Sink;
-use stillwire::{Incoming, Kind, SendError, Transport, hub::Shared, sse};
+use stillwire::{Incoming, Kind, Outbox, SendError, Transport, hub::Shared, sse};
 
 use crate::{
-    Carrier, Connection, Error, ProtocolError, Request, post::Post, protocol::Protocol, server::Inner,
-    stream::Stream, traffic::Meter,
+    Carrier, Connection, Error, Message, ProtocolError, Reader, Request, Writer,
+    post::Post,
+    protocol::Protocol,
+    server::Inner,
+    split::{Whole, split},
+    stream::Stream,
+    traffic::Meter,
+    wakers::Waiting,
 };
-
-/// A message, owned.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Message {
-    /// Text.
-    Text(String),
-    /// Bytes.
-    Binary(Vec<u8>),
-}
-
-impl Message {
-    fn parts(&self) -> (Kind, &[u8]) {
-        match self {
-            Self::Text(text) => (Kind::Text, text.as_bytes()),
-            Self::Binary(bytes) => (Kind::Binary, bytes),
-        }
-    }
-}
-
-impl From<&str> for Message {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Message {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<Vec<u8>> for Message {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Binary(bytes)
-    }
-}
 
 /// One remote party: a WebSocket, an event stream or a polling session. The task that holds it drives it.
 ///
@@ -66,6 +37,7 @@ pub struct Peer {
     connection: Connection<Stream, Protocol>,
     request: Box<Request>,
     post: Arc<Post>,
+    waiting: Waiting,
     rooms: Vec<String>,
     server: Arc<Inner>,
     meter: Arc<Meter>,
@@ -84,8 +56,8 @@ impl Peer {
     ) -> Self {
         let meter = server.meter(connection.link.machine.carrier());
         let (request, rooms) = (Box::new(request), Vec::new());
-        let (dismissed, over) = (false, false);
-        Self { id, connection, request, post, rooms, server, meter, on_drop, dismissed, over }
+        let (waiting, dismissed, over) = (Waiting::default(), false, false);
+        Self { id, connection, request, post, waiting, rooms, server, meter, on_drop, dismissed, over }
     }
 
     /// A number that no other peer of this server has or had.
@@ -120,12 +92,23 @@ impl Peer {
     /// # Errors
     /// [`SendError`]: nothing was queued.
     pub fn try_send(&mut self, message: &Message) -> Result<(), SendError> {
+        match message {
+            Message::Binary(bytes) => self.queue(Kind::Binary, bytes),
+            Message::Text(text) => {
+                self.queue_with(|machine, outbox| machine.send(Kind::Text, &[text.as_bytes()], outbox))
+            }
+        }
+    }
+
+    fn queue_with(
+        &mut self,
+        send: impl FnOnce(&mut Protocol, &mut Outbox<'static>) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
         if self.over {
             return Err(SendError::NotOpen);
         }
-        let (kind, bytes) = message.parts();
         let link = &mut self.connection.link;
-        link.machine.send(kind, &[bytes], &mut link.outbox)?;
+        send(&mut link.machine, &mut link.outbox)?;
         self.meter.message();
         Ok(())
     }
@@ -140,8 +123,18 @@ impl Peer {
     /// peer has left, and when it was dismissed, as by [`Handle::shut_down`](crate::Handle::shut_down).
     /// [`SendError::Full`] means that it is larger than [`Config::outbox`](crate::Config::outbox) allows.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
-        let message = message.into();
-        poll_fn(|cx| self.poll_queue(cx, |peer| peer.try_send(&message))).await
+        let (kind, payload) = message.into().into_parts();
+        poll_fn(|cx| self.poll_send(cx, |peer| peer.queue(kind, &payload))).await
+    }
+
+    /// [`send`](Self::send), but the message may stay here: feed many, then [`flush`](Self::flush) once. It leaves by
+    /// itself when 16 KiB wait, and in [`recv`](Self::recv).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
+        let (kind, payload) = message.into().into_parts();
+        poll_fn(|cx| self.poll_feed(kind, &payload, cx)).await
     }
 
     /// [`send`](Self::send) for an event stream: one event with its type, id and `retry`.
@@ -150,12 +143,11 @@ impl Peer {
     /// As [`send`](Self::send); [`SendError::Unsuitable`] for another carrier, or fields with a line break in them.
     pub async fn send_event(&mut self, event: &sse::Block<'_>) -> Result<(), SendError> {
         poll_fn(|cx| {
-            self.poll_queue(cx, |peer| {
-                let link = &mut peer.connection.link;
-                let Protocol::Events(feed) = &mut link.machine else { return Err(SendError::Unsuitable) };
-                feed.send_block(event, &mut link.outbox)?;
-                peer.meter.message();
-                Ok(())
+            self.poll_send(cx, |peer| {
+                peer.queue_with(|machine, outbox| match machine {
+                    Protocol::Events(feed) => feed.send_block(event, outbox),
+                    _ => Err(SendError::Unsuitable),
+                })
             })
         })
         .await
@@ -166,11 +158,14 @@ impl Peer {
     /// # Errors
     /// [`SendError::NotOpen`]: the connection broke or stalled.
     pub async fn flush(&mut self) -> Result<(), SendError> {
-        if self.connection.flush().await.is_err() {
-            self.over = true;
-            return Err(SendError::NotOpen);
-        }
-        Ok(())
+        poll_fn(|cx| Whole::poll_flush(self, cx)).await
+    }
+
+    /// Two halves, for a task that receives and others that send. The peer is gone when all halves are.
+    #[must_use]
+    pub fn split(mut self) -> (Reader<Self>, Writer<Self>) {
+        self.waiting.together();
+        split(self)
     }
 
     /// Begins an orderly end: a close frame, a last batch, the end of the stream. Go on with [`recv`](Self::recv)
@@ -178,6 +173,7 @@ impl Peer {
     pub fn end(&mut self, reason: &str) {
         let link = &mut self.connection.link;
         link.machine.close(reason, &mut link.outbox);
+        self.waiting.wake(); // it has a deadline
     }
 
     /// Joins a room, for [`Handle::broadcast`](crate::Handle::broadcast). False: it is there already.
@@ -195,7 +191,15 @@ impl Peer {
         self.server.rooms.leave(room, self.id)
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error<ProtocolError>>> {
+    /// Asks with the waker of all who wait.
+    fn together<T>(&mut self, cx: &mut Context<'_>, ask: impl FnOnce(&mut Self, &mut Context<'_>) -> T) -> T {
+        match self.waiting.enter(cx) {
+            None => ask(self, cx),
+            Some(waker) => ask(self, &mut Context::from_waker(&waker)),
+        }
+    }
+
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error<ProtocolError>>> {
         while !self.over {
             let waiting = self.empty_mailbox(cx);
             match self.connection.poll_event(cx) {
@@ -205,14 +209,14 @@ impl Peer {
                 Poll::Ready(Ok(true)) => {
                     let message = match self.connection.link.turn() {
                         Some((Incoming::Text(text), _)) => Message::Text(text.as_str().to_owned()),
-                        Some((Incoming::Binary(bytes), _)) => Message::Binary(bytes.to_vec()),
+                        Some((Incoming::Binary(bytes), _)) => Message::Binary(Bytes::copy_from_slice(bytes)),
                         _ => continue,
                     };
                     self.meter.message();
                     return Poll::Ready(Ok(Some(message)));
                 }
                 Poll::Ready(ended) => {
-                    self.over = true;
+                    self.abandon();
                     return Poll::Ready(ended.map(|_| None));
                 }
             }
@@ -244,7 +248,8 @@ impl Peer {
         left
     }
 
-    fn poll_queue(
+    /// Waits for room.
+    fn make_room(
         &mut self,
         cx: &mut Context<'_>,
         mut queue: impl FnMut(&mut Self) -> Result<(), SendError>,
@@ -252,24 +257,83 @@ impl Peer {
         loop {
             match queue(self) {
                 Err(SendError::Full(_)) if !self.connection.link.outbox.is_empty() => {
-                    match self.connection.poll_drain(cx) {
-                        Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(_)) => {
-                            self.over = true;
-                            return Poll::Ready(Err(SendError::NotOpen));
-                        }
-                        Poll::Pending => return Poll::Pending,
+                    if ready!(self.connection.poll_drain(cx)).is_err() {
+                        self.abandon();
+                        return Poll::Ready(Err(SendError::NotOpen));
                     }
                 }
-                queued => {
-                    // Broadcasts, and a dismissal, do not wait for a handler that only sends to come to `recv`.
-                    self.empty_mailbox(cx);
-                    // What the socket does not take now leaves later; a failure is told by `recv`.
-                    let _ = self.connection.poll_write(cx);
-                    return Poll::Ready(queued);
-                }
+                queued => return Poll::Ready(queued),
             }
         }
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        queue: impl FnMut(&mut Self) -> Result<(), SendError>,
+    ) -> Poll<Result<(), SendError>> {
+        let queued = ready!(self.together(cx, |peer, cx| peer.make_room(cx, queue)));
+        self.poll_nudge(cx);
+        Poll::Ready(queued)
+    }
+}
+
+impl Whole for Peer {
+    type Error = Error<ProtocolError>;
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Self::Error>> {
+        self.together(cx, Self::receive)
+    }
+
+    fn poll_feed(
+        &mut self,
+        kind: Kind,
+        payload: &Bytes,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError>> {
+        self.together(cx, |peer, cx| {
+            let queued = ready!(peer.make_room(cx, |peer| peer.queue(kind, payload)));
+            peer.connection.poll_flush_mark(cx);
+            Poll::Ready(queued)
+        })
+    }
+
+    fn poll_nudge(&mut self, cx: &mut Context<'_>) {
+        self.together(cx, |peer, cx| {
+            // Broadcasts, and a dismissal, do not wait for a handler that only sends to come to `recv`.
+            peer.empty_mailbox(cx);
+            // What the socket does not take now leaves later; a failure is told by `recv`.
+            let _ = peer.connection.poll_write(cx);
+        });
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let flushed = self.together(cx, |peer, cx| peer.connection.poll_flush(cx));
+        flushed.map_err(|_| {
+            self.abandon();
+            SendError::NotOpen
+        })
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.waiting.together();
+        self.together(cx, |peer, cx| peer.connection.poll_headroom(cx)).map_err(|_| {
+            self.abandon();
+            SendError::NotOpen
+        })
+    }
+
+    fn queue(&mut self, kind: Kind, payload: &Bytes) -> Result<(), SendError> {
+        self.queue_with(|machine, outbox| machine.send_owned(kind, payload, outbox))
+    }
+
+    fn end(&mut self, reason: &str) {
+        Self::end(self, reason);
+    }
+
+    fn abandon(&mut self) {
+        self.over = true;
+        self.waiting.wake();
     }
 }
 
@@ -297,36 +361,26 @@ impl Sink<Message> for Peer {
     type Error = SendError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let connection = &mut self.get_mut().connection;
-        while connection.link.outbox.room() < connection.link.headroom {
-            match connection.poll_drain(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(SendError::NotOpen)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Ready(Ok(()))
+        Whole::poll_ready(self.get_mut(), cx)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        self.get_mut().try_send(&message)
+        let (kind, payload) = message.into_parts();
+        self.get_mut().queue(kind, &payload)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.get_mut().connection.poll_flush(cx).map_err(|_| SendError::NotOpen)
+        let peer = self.get_mut();
+        peer.waiting.together();
+        Whole::poll_flush(peer, cx)
     }
 
     /// Says goodbye and waits for the end; messages that still come are dropped.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let peer = self.get_mut();
+        peer.waiting.together();
         peer.end("");
-        loop {
-            match peer.poll_recv(cx) {
-                Poll::Ready(Ok(Some(_))) => {}
-                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(SendError::NotOpen)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
+        while ready!(peer.poll_recv(cx)).map_err(|_| SendError::NotOpen)?.is_some() {}
+        Poll::Ready(Ok(()))
     }
 }

@@ -10,6 +10,9 @@ use stillwire::{
 
 use crate::Carrier;
 
+/// From this size on, a copy costs more than a slice of its own in a vectored write.
+pub(crate) const SHARE_FROM: usize = 4 << 10;
+
 /// Whatever a peer speaks.
 #[derive(Debug)]
 pub(crate) enum Protocol {
@@ -89,6 +92,21 @@ impl Protocol {
             Self::WebSocket(_) => Carrier::WebSocket,
             Self::Events(_) => Carrier::Events,
             Self::Polling(_) => Carrier::Polling,
+        }
+    }
+
+    /// Sends a message whose payload may be shared: a large one is not copied where the bytes on the wire are its own.
+    pub(crate) fn send_owned(
+        &mut self,
+        kind: Kind,
+        payload: &Bytes,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), SendError> {
+        match self {
+            Self::WebSocket(machine) if payload.len() >= SHARE_FROM => {
+                machine.send_bytes(kind, payload, outbox)
+            }
+            _ => self.send(kind, &[payload], outbox),
         }
     }
 

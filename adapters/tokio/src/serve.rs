@@ -12,7 +12,7 @@ use stillwire::{
 use tokio::net::TcpStream;
 
 use crate::{
-    Carrier, Connection, Error, Handle, Request, Response,
+    Carrier, Config, Connection, Error, Handle, MaybeTls, Request, Response,
     protocol::Protocol,
     server::{Inner, Stage, reached},
     session::Session,
@@ -20,7 +20,7 @@ use crate::{
     traffic::Metered,
 };
 
-type Http = Connection<Metered<TcpStream>, Exchange>;
+type Http = Connection<Metered<MaybeTls>, Exchange>;
 type Ended = Result<(), Error<http::Error>>;
 
 /// What a head asks for.
@@ -40,8 +40,9 @@ pub(crate) async fn connection(
     guard: Arc<()>,
 ) -> Ended {
     let config = &inner.config;
+    let wire = secure(config, socket).await?;
     let exchange = Exchange::new(config.http);
-    let mut http = Connection::new(Metered::new(socket, guard), exchange, config.inbox, config.outbox);
+    let mut http = Connection::new(Metered::new(wire, guard), exchange, config.inbox, config.outbox);
     http.link.stall = config.stall;
     let offered: Vec<&str> = config.subprotocols.iter().map(String::as_str).collect();
     let (mut stage, mut told) = (inner.stage.subscribe(), false);
@@ -93,6 +94,18 @@ pub(crate) async fn connection(
         }
         http.flush().await?;
     }
+}
+
+/// TLS, where the server speaks it: within the time that a head has.
+async fn secure(config: &Config, socket: TcpStream) -> std::io::Result<MaybeTls> {
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &config.tls {
+        let handshake = tokio_rustls::TlsAcceptor::from(tls.clone()).accept(socket);
+        let tls = tokio::time::timeout(config.http.head_within, handshake).await??;
+        return Ok(MaybeTls::Tls(Box::new(tls.into())));
+    }
+    let _ = config;
+    Ok(MaybeTls::Tcp(socket))
 }
 
 fn route<'a>(inner: &Inner, head: &RequestHead<'_>, request: &Request, offered: &[&'a str]) -> Route<'a> {
@@ -215,7 +228,9 @@ async fn upgrade(inner: &Arc<Inner>, mut http: Http, request: Request, accept: w
     // The opening leaves before the peer is handed over: it may have to wait for somebody to accept it.
     http.flush().await?;
     let websocket = accept.connection(inner.config.websocket.clone());
-    let connection = http.map_stream(Stream::Socket).switch(|_| Protocol::WebSocket(websocket));
+    let mut connection = http.map_stream(Stream::Socket).switch(|_| Protocol::WebSocket(websocket));
+    // Most are silent from here on: what the answer took is not kept for them.
+    connection.link.outbox.rest();
     let _ = inner.incoming.send(inner.peer(connection, request, None)).await;
     Ok(())
 }
@@ -232,7 +247,8 @@ async fn events(inner: &Arc<Inner>, mut http: Http, request: Request) -> Ended {
     http.flush().await?;
     let config = inner.config.events;
     let feed = |exchange| Protocol::Events(sse::Feed::over(exchange, config));
-    let connection = http.map_stream(Stream::Socket).switch(feed);
+    let mut connection = http.map_stream(Stream::Socket).switch(feed);
+    connection.link.outbox.rest();
     let _ = inner.incoming.send(inner.peer(connection, request, None)).await;
     Ok(())
 }

@@ -16,7 +16,7 @@
 //! let request = stillwire_tokio::Request {
 //!     method: "GET".into(),
 //!     target: "/events".into(),
-//!     headers: vec![("accept".into(), b"text/event-stream".into())],
+//!     headers: [("accept", "text/event-stream")].into_iter().collect(),
 //!     address: ([127, 0, 0, 1], 50000).into(),
 //!     body: Vec::new(),
 //! };

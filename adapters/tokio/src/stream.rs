@@ -6,17 +6,14 @@ use core::{
 };
 use std::io;
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{session::SessionStream, stack::Foreign, traffic::Metered};
+use crate::{MaybeTls, session::SessionStream, stack::Foreign, traffic::Metered};
 
 /// A socket, a stream that an HTTP stack has handed over, or a polling session in their place.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Socket(Metered<TcpStream>),
+    Socket(Metered<MaybeTls>),
     Foreign(Metered<Foreign>),
     Session(SessionStream),
 }

@@ -28,7 +28,7 @@ impl Carrier {
 /// What one carrier has cost since the server began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Traffic {
-    /// Bytes read from and written to the sockets, HTTP heads included.
+    /// Bytes read from and written to the sockets, HTTP heads included, TLS taken off.
     pub bytes: u64,
     /// Messages in both directions, as applications count them.
     pub messages: u64,

@@ -1,7 +1,6 @@
 //! Moving bytes once, in either direction.
 
 use core::{
-    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -10,9 +9,21 @@ use std::io;
 use stillwire::Machine;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::Connection;
+use crate::{Connection, pool};
+
+/// From so many bytes on that wait they are sent before more are made: a buffer of that size stays in the first cache.
+pub(crate) const FLUSH: usize = 16 << 10;
 
 impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
+    /// Sends what waits if it is much, as far as the stream takes it at once. It says nothing of failures: the next one
+    /// who waits meets them.
+    pub(crate) fn poll_flush_mark(&mut self, cx: &mut Context<'_>) {
+        let outbox = &self.link.outbox;
+        if outbox.capacity() - outbox.room() >= FLUSH {
+            let _ = self.poll_write(cx);
+        }
+    }
+
     /// Writes once. Pending: the stream takes nothing now, or there is nothing to write.
     ///
     /// # Errors
@@ -44,22 +55,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
         if !inbox.wants() {
             return Poll::Pending;
         }
-        let stream = Pin::new(&mut self.stream);
+        // Idle so far: a buffer is borrowed for as long as there is something in it.
         if inbox.allocated() == 0 {
-            // Idle so far: the first bytes come by way of the stack, and only then is memory taken.
-            let mut scratch = [MaybeUninit::uninit(); 2048];
-            let most = scratch.len().min(inbox.room());
-            let mut buffer = ReadBuf::uninit(&mut scratch[..most]);
-            ready!(stream.poll_read(cx, &mut buffer))?;
-            if buffer.filled().is_empty() {
-                inbox.finish();
-            }
-            inbox.push(buffer.filled());
-            return Poll::Ready(Ok(()));
+            self.rest.lent = pool::lend(inbox);
         }
+        let stream = Pin::new(&mut self.stream);
         let mut buffer = ReadBuf::new(inbox.spare());
         match stream.poll_read(cx, &mut buffer)? {
             Poll::Pending => {
+                if core::mem::take(&mut self.rest.lent) {
+                    pool::settle(inbox);
+                }
                 inbox.rest();
                 return Poll::Pending;
             }

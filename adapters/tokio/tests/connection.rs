@@ -12,7 +12,7 @@ use std::{io, sync::Arc};
 
 use common::{SECOND, millis};
 use stillwire::{Inbox, Instant, Machine, Outbox, Progress, http, sse, ws};
-use stillwire_tokio::{Connection, Error, OpenError, Opening};
+use stillwire_tokio::{ConnectError, Connection, Error, Opening, Step};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, DuplexStream, ReadBuf, duplex},
     time::{Instant as Clock, sleep, timeout},
@@ -313,7 +313,7 @@ async fn the_first_read_brings_no_more_than_fits() {
 /// The client's handshake: chunked at will, refused, silent, gone.
 #[tokio::test(start_paused = true)]
 async fn opening() {
-    async fn open(answer: &'static [u8], hold: bool) -> Result<(), OpenError> {
+    async fn open(answer: &'static [u8], hold: bool) -> Result<(), ConnectError> {
         let (a, mut b) = duplex(7);
         let other = tokio::spawn(async move {
             let mut head = Vec::new();
@@ -329,11 +329,14 @@ async fn opening() {
         other.abort();
         opened
     }
-    assert!(matches!(open(b"", false).await, Err(OpenError::NoAnswer | OpenError::Http(_))));
-    assert!(matches!(open(b"", true).await, Err(OpenError::TimedOut)));
+    assert!(matches!(
+        open(b"", false).await,
+        Err(ConnectError::Http(http::Error::NoAnswer) | ConnectError::Io(_))
+    ));
+    assert!(matches!(open(b"", true).await, Err(ConnectError::TimedOut(Step::Answer))));
     let refused = open(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", true).await;
-    assert!(matches!(refused, Err(OpenError::Upgrade(ws::UpgradeError::Status(403)))), "{refused:?}");
-    assert!(matches!(open(b"SSH-2.0\r\n\r\n", true).await, Err(OpenError::Http(Error::Protocol(_)))));
+    assert!(matches!(refused, Err(ConnectError::Upgrade(ws::UpgradeError::Status(403)))), "{refused:?}");
+    assert!(matches!(open(b"SSH-2.0\r\n\r\n", true).await, Err(ConnectError::Http(_))));
 
     // Frames right behind the answer are not lost.
     let (a, b) = duplex(1 << 12);

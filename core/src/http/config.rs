@@ -87,15 +87,17 @@ pub(super) struct Limits {
 pub(super) struct Millis(u32);
 
 impl Millis {
+    /// In 64 bits: wider arithmetic is thousands of bytes of a microcontroller's flash.
     pub(super) const fn new(wait: Duration) -> Self {
-        let millis = wait.as_nanos().div_ceil(1_000_000);
-        Self(if millis < u32::MAX as u128 { millis as u32 } else { u32::MAX })
+        let rest = wait.subsec_nanos().div_ceil(1_000_000) as u64;
+        let millis = wait.as_secs().saturating_mul(1000).saturating_add(rest);
+        Self(if millis < u32::MAX as u64 { millis as u32 } else { u32::MAX })
     }
 
-    pub(super) const fn duration(self) -> Duration {
+    pub(super) const fn nanos(self) -> u64 {
         match self.0 {
-            u32::MAX => Duration::MAX,
-            millis => Duration::from_millis(millis as u64),
+            u32::MAX => u64::MAX,
+            millis => millis as u64 * 1_000_000,
         }
     }
 }

@@ -20,7 +20,7 @@ enum Phase {
     Idle,
     Head,
     Body,
-    /// After `101`: the connection speaks another protocol, and this machine is done.
+    /// After `101`, or with a tunnel: the connection speaks another protocol, and this machine is done.
     Switched,
     Closed,
 }
@@ -71,6 +71,7 @@ pub struct Fetch {
     keep: bool,
     to_head: bool,
     asks_upgrade: bool,
+    asks_tunnel: bool,
     interim: u8,
 }
 
@@ -89,6 +90,7 @@ impl Fetch {
             keep: true,
             to_head: false,
             asks_upgrade: false,
+            asks_tunnel: false,
             interim: 0,
         }
     }
@@ -104,7 +106,7 @@ impl Fetch {
     /// `close` ends the connection after the answer.
     ///
     /// # Errors
-    /// [`SendError`]: nothing was written. CONNECT is [`SendError::Unsuitable`].
+    /// [`SendError`]: nothing was written. CONNECT is [`SendError::Unsuitable`]: see [`tunnel`](Self::tunnel).
     pub fn request(
         &mut self,
         method: &str,
@@ -123,11 +125,42 @@ impl Fetch {
             connection.any(|(_, value)| names_token(value.as_bytes(), token))
         };
         self.keep = !says("close");
-        self.asks_upgrade = says("upgrade");
-        (self.to_head, self.interim) = (method == "HEAD", 0);
+        (self.asks_upgrade, self.asks_tunnel) = (says("upgrade"), false);
+        self.to_head = method == "HEAD";
+        self.expect_head();
+        Ok(())
+    }
+
+    /// Asks a proxy to connect to `authority`, host and port, and to pass on whatever comes from then on (`CONNECT`, RFC 9110,
+    /// 9.3.6). `headers` hold exactly one `host`, the same as `authority`, and the
+    /// [credentials](super::basic_credentials) that the proxy may want.
+    ///
+    /// The tunnel is there with a status of 200 to 299 and begins right behind that head, whatever it says about a body:
+    /// [`Link::switch`](crate::Link::switch). Any other answer is a whole one, as always.
+    ///
+    /// # Errors
+    /// [`SendError`]: nothing was written. An `authority` without a port is [`SendError::Unsuitable`].
+    pub fn tunnel(
+        &mut self,
+        authority: &str,
+        headers: &[(&str, &str)],
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), SendError> {
+        if self.phase != Phase::Idle {
+            return Err(SendError::NotYourTurn);
+        }
+        write::check_tunnel(authority, headers)?;
+        write::request("CONNECT", authority, headers, &[], outbox)?;
+        (self.keep, self.asks_upgrade, self.asks_tunnel) = (true, false, true);
+        self.to_head = false;
+        self.expect_head();
+        Ok(())
+    }
+
+    fn expect_head(&mut self) {
+        self.interim = 0;
         self.search = Search::default();
         self.phase = Phase::Head;
-        Ok(())
     }
 
     /// Asks for the body in one piece; call it at [`Answer::Head`], or before the first piece was seen. A body
@@ -188,6 +221,7 @@ impl Fetch {
                 self.interim += 1;
                 return if self.interim > MAX_INTERIM { Err(Error::Unsolicited) } else { Ok(None) };
             }
+            200..=299 if self.asks_tunnel => self.phase = Phase::Switched,
             _ => self.phase = Phase::Body,
         }
         self.window.hold(length, inbox);

@@ -228,7 +228,7 @@ pub(super) fn is_target(method: &str, target: &str) -> bool {
 }
 
 /// Good enough to tell a host and port from an attack; empty is allowed (RFC 9110, 7.2).
-fn is_host(host: &[u8]) -> bool {
+pub(super) fn is_host(host: &[u8]) -> bool {
     host.iter().all(|byte| byte.is_ascii_graphic() && !b"/\\?#@,<>\"".contains(byte))
 }
 

@@ -13,7 +13,7 @@
 //!             peer's end before the answer's: Event::Gone ─────────────────────────────────────────────────▶ Closed
 //!
 //! Fetch       Idle ──request──▶ Head ── Answer::Head ──▶ Body ── Answer::Body* ── Answer::End ──▶ Idle | Closed
-//!                                └──────── 101 ──▶ `Link::switch`
+//!                                └── 101, or a tunnel ──▶ `Link::switch`
 //! ```
 //!
 //! A server that says hello, and remembers nothing:
@@ -50,10 +50,12 @@
 //! An upgrade: at [`Event::Head`] (or [`Answer::Head`] with status 101) write the answer, then hand the connection to
 //! the next machine with [`Link::switch`](crate::Link::switch); exactly the head is used up, all later bytes stay.
 //!
-//! Not here: compression, ranges, caching, cookies, redirects, pipelining by the client, `CONNECT`, trailers (they are
+//! Not here: compression, ranges, caching, cookies, pipelining by the client, `CONNECT` for servers, trailers (they are
 //! checked and dropped), the `Date` header (there is no clock: RFC 9110, 6.6.1 wants none then).
 
 mod body;
+#[cfg(feature = "alloc")]
+mod client;
 mod config;
 mod error;
 mod event;
@@ -67,6 +69,8 @@ mod view;
 mod wait;
 mod write;
 
+#[cfg(feature = "alloc")]
+pub use client::{RedirectError, Redirects, alternate_families, basic_credentials, is_credential, redirect};
 pub use config::Config;
 pub use error::{Error, SendError};
 pub use event::{Answer, Event, RequestHead, ResponseHead};

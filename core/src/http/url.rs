@@ -55,6 +55,11 @@ pub enum UrlError {
 }
 
 impl<'a> Url<'a> {
+    /// A host that does not exist (RFC 6761 §6.4), for a text that was a URL before.
+    #[cfg(feature = "alloc")]
+    pub(super) const NOWHERE: Self =
+        Url { scheme: "http", authority: "invalid", host: "invalid", port: 80, target: "/" };
+
     /// Takes an absolute URL apart. Nothing is copied or changed: dot segments and percent-encoding stay as they are.
     ///
     /// # Errors

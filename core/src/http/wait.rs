@@ -1,7 +1,5 @@
 //! What a machine waits for, and how long.
 
-use core::time::Duration;
-
 use super::config::Millis;
 use crate::Instant;
 
@@ -24,13 +22,13 @@ pub(super) enum For {
 pub(super) struct Wait {
     what: For,
     due: Option<Instant>,
-    /// How long a body may pause, before `body_rate` cuts it short.
-    pause: Duration,
+    /// How long a body may pause, before `body_rate` cuts it short, in nanoseconds.
+    pause: u64,
 }
 
 impl Wait {
     pub(super) const fn new() -> Self {
-        Self { what: For::Nothing, due: None, pause: Duration::ZERO }
+        Self { what: For::Nothing, due: None, pause: 0 }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -43,19 +41,19 @@ impl Wait {
 
     /// Waits, or goes on waiting; `true` when the time is up.
     pub(super) fn is_over(&mut self, what: For, now: Instant, within: Millis) -> bool {
-        self.is_over_after(what, now, within.duration())
+        self.is_over_after(what, now, within.nanos())
     }
 
-    fn is_over_after(&mut self, what: For, now: Instant, within: Duration) -> bool {
+    fn is_over_after(&mut self, what: For, now: Instant, within: u64) -> bool {
         if self.what != what {
-            (self.what, self.due) = (what, Some(now + within));
+            (self.what, self.due) = (what, Some(now.plus_nanos(within)));
         }
         self.due.is_some_and(|due| now >= due && due < Instant::MAX)
     }
 
     /// A body begins: it may pause that long.
     pub(super) fn begin_body(&mut self, within: Millis) {
-        self.pause = within.duration();
+        self.pause = within.nanos();
         self.stop();
     }
 
@@ -67,15 +65,15 @@ impl Wait {
     /// So many bytes of a body came: what was waited is lost, what they are worth at `rate` bytes per second is
     /// won, and there is never more than at the beginning.
     pub(super) fn body_came(&mut self, now: Instant, bytes: usize, rate: u32, within: Millis) {
-        let within = within.duration();
+        let within = within.nanos();
         if let (For::Body, Some(due)) = (self.what, self.deadline()) {
-            self.pause = due.saturating_since(now);
+            self.pause = due.nanos_since(now);
         }
         self.pause = match rate {
             0 => within,
             rate => {
-                let nanos = (bytes as u64).saturating_mul(1_000_000_000) / u64::from(rate);
-                self.pause.saturating_add(Duration::from_nanos(nanos)).min(within)
+                let nanos = (bytes as u64).saturating_mul(u64::from(1_000_000_000 / rate));
+                self.pause.saturating_add(nanos).min(within)
             }
         };
         self.stop();
@@ -85,6 +83,7 @@ impl Wait {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::time::Duration;
 
     const SECOND: Millis = Millis::new(Duration::from_secs(1));
 

@@ -3,7 +3,7 @@
 use super::{
     body::is_token,
     error::SendError,
-    head::{has_no_body, is_target},
+    head::{has_no_body, is_host, is_target},
 };
 use crate::{Full, Outbox, decimal};
 
@@ -98,10 +98,24 @@ pub(super) fn check_response(status: u16, headers: &[(&str, &str)], has_body: bo
 
 /// Whether a request can have these: RFC 9112, 3.
 pub(super) fn check_request(method: &str, target: &str, headers: &[(&str, &str)]) -> Result<(), SendError> {
-    // CONNECT would make a tunnel of the connection.
+    // CONNECT would make a tunnel of the connection: `check_tunnel`.
     if !is_token(method.as_bytes()) || method == "CONNECT" || !is_target(method, target) {
         return Err(SendError::Unsuitable);
     }
+    check_request_headers(headers)
+}
+
+/// Whether a proxy can be asked for a tunnel to there: authority form with a port (RFC 9110, 9.3.6).
+pub(super) fn check_tunnel(authority: &str, headers: &[(&str, &str)]) -> Result<(), SendError> {
+    let parts = authority.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    let (host, port) = parts.ok_or(SendError::Unsuitable)?;
+    if !is_host(host.as_bytes()) || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return Err(SendError::Unsuitable);
+    }
+    check_request_headers(headers)
+}
+
+fn check_request_headers(headers: &[(&str, &str)]) -> Result<(), SendError> {
     if headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host")).count() != 1 {
         return Err(SendError::BadHeader);
     }

@@ -131,12 +131,9 @@ impl<'a> Block<'a> {
             put(&[b"id: ", id.as_bytes(), b"\n"]);
         }
         if let Some(retry) = self.retry {
-            let millis = retry.as_nanos().div_ceil(1_000_000);
-            put(&[
-                b"retry: ",
-                decimal::write(u64::try_from(millis).unwrap_or(u64::MAX), &mut [0; 20]),
-                b"\n",
-            ]);
+            let rest = u64::from(retry.subsec_nanos().div_ceil(1_000_000));
+            let millis = retry.as_secs().saturating_mul(1000).saturating_add(rest);
+            put(&[b"retry: ", decimal::write(millis, &mut [0; 20]), b"\n"]);
         }
         if let Some(data) = self.data {
             lines(b"data: ", data, put);

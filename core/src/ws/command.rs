@@ -150,8 +150,9 @@ impl Connection {
         self.frame(true, opcode, parts, 0, outbox)
     }
 
-    /// Writes one frame when `keep` bytes are free behind it.
-    #[inline]
+    /// Writes one frame when `keep` bytes are free behind it. Small is better than fast where flash is counted in kilobytes.
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn frame(
         &mut self,
         fin: bool,

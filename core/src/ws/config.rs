@@ -25,7 +25,9 @@ pub struct Config {
     /// memory and not the message: then [`max_message`](Self::max_message) may be larger than the inbox. `None`: messages
     /// are always whole. Default: `None`.
     ///
-    /// Less when the inbox holds less (its capacity less 140 bytes); below 4 bytes there are no pieces.
+    /// Less when the inbox holds less (its capacity less 140 bytes); below 4 bytes there are no pieces. Not for a connection
+    /// under a layer that takes whole messages, as everything over a [`Transport`](crate::Transport) does: it would not see
+    /// the pieces.
     pub piece: Option<usize>,
     /// Compression, if the peer agrees to it in the handshake: [`Accept::new`](super::Accept::new) and
     /// [`Offer::new`](super::Offer::new) look at it, and what they agree on makes the connection. `None`: not offered, not

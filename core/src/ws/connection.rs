@@ -65,7 +65,7 @@ impl Connection {
                 State::Open => {}
                 State::Closing => {
                     // Looked at before the input: frames that keep coming do not put it off.
-                    if now >= *self.until.get_or_insert(now.after(self.config.close_within)) {
+                    if now >= *self.until.get_or_insert(now.plus_nanos(self.config.close_within)) {
                         return Err(self.fail(Error::TimedOut, outbox));
                     }
                 }
@@ -124,14 +124,14 @@ impl Connection {
             return Ok(());
         }
         match self.pinged {
-            None if now >= self.heard.after(self.config.ping_every) => {
+            None if now >= self.heard.plus_nanos(self.config.ping_every) => {
                 // There is room: `REPLY_ROOM` was there, and nothing was written since.
                 if self.write(Opcode::Ping, &[], outbox).is_ok() {
                     self.pinged = Some(now);
                 }
                 Ok(())
             }
-            Some(since) if now >= since.after(self.config.pong_within) => {
+            Some(since) if now >= since.plus_nanos(self.config.pong_within) => {
                 Err(self.fail(Error::TimedOut, outbox))
             }
             _ => Ok(()),
@@ -141,7 +141,7 @@ impl Connection {
     fn linger(&mut self, now: Instant, inbox: &mut Inbox<'_>, outbox: &mut Outbox<'_>) -> Progress {
         inbox.consume(inbox.unread().len());
         (self.held, self.raw) = (0, 0);
-        let until = *self.until.get_or_insert(now.after(self.config.close_within));
+        let until = *self.until.get_or_insert(now.plus_nanos(self.config.close_within));
         if now < until && !inbox.is_finished() {
             return Progress::NeedInput;
         }
@@ -221,8 +221,8 @@ impl Machine for Connection {
             State::Open if !self.started => None,
             State::Open if self.config.ping_every == NEVER => None,
             State::Open => Some(match self.pinged {
-                None => self.heard.after(self.config.ping_every),
-                Some(since) => since.after(self.config.pong_within),
+                None => self.heard.plus_nanos(self.config.ping_every),
+                Some(since) => since.plus_nanos(self.config.pong_within),
             }),
         }
     }

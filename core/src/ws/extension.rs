@@ -76,7 +76,8 @@ impl Extension {
         (used, made, status.map_err(|_| Error::Deflate))
     }
 
-    /// Behind a final block a new stream begins, and may refer to what came before it (§7.2.3.5).
+    /// Behind a final block a new stream begins, and may refer to what came before it in its message (§7.2.3.5). What came
+    /// in earlier messages is forgotten: who ends a stream has no history of it either, and zlib does not give it back.
     pub(super) fn begin_stream(&mut self, held: &[u8]) {
         (self.pending, self.fresh) = (false, true);
         if let Some(state) = &mut self.inflate {

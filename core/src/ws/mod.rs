@@ -109,6 +109,7 @@ mod offer;
 #[cfg(feature = "deflate")]
 mod params;
 mod receive;
+mod sha1;
 #[cfg(feature = "alloc")]
 mod shared;
 mod state;

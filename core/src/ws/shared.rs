@@ -52,7 +52,8 @@ impl Connection {
     }
 
     /// Sends a message without copying its payload, if this is a server and it has 512 bytes or more; worth it from
-    /// about 4 KiB. Text must be UTF-8, which is the caller's promise.
+    /// about 4 KiB. Text must be UTF-8, which is the caller's promise. Where compression was agreed on, this is an
+    /// ordinary message.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
@@ -62,6 +63,10 @@ impl Connection {
         payload: &Bytes,
         outbox: &mut Outbox<'_>,
     ) -> Result<(), SendError> {
+        #[cfg(feature = "deflate")]
+        if self.extension.is_some() {
+            return self.send_message(kind, &[payload], outbox);
+        }
         if !self.server {
             return self.send_message(kind, &[payload], outbox);
         }

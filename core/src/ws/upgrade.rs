@@ -1,6 +1,6 @@
 //! What both sides of the handshake need (RFC 6455 §4): the answer to a key, token lists, and how it fails.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use super::sha1::sha1;
 
 /// The last line of RFC 6455 §1.3.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -136,24 +136,32 @@ impl Text128 {
 
 /// The value of Sec-WebSocket-Accept for a key (§4.2.2, 5.4).
 pub(super) fn accept_for(key: &[u8]) -> [u8; ACCEPT] {
-    let mut sha = sha1_smol::Sha1::new();
-    sha.update(key);
-    sha.update(GUID);
-    base64(&sha.digest().bytes())
+    base64(&sha1(&[key, GUID]))
 }
 
-/// `bytes` in base64; `N` is the length that they have then.
+/// RFC 4648 §4.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// `bytes` in base64; `N` is the length that they have then. (The crate's engines are made for long input: four times the
+/// flash of all that is here, for 16 and for 20 bytes.)
 pub(super) fn base64<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    let mut text = [0; N];
-    // N is a constant of this module: it fits.
-    let _ = STANDARD.encode_slice(bytes, &mut text);
+    let mut text = [b'='; N];
+    for (three, four) in bytes.chunks(3).zip(text.chunks_mut(4)) {
+        let bits =
+            three.iter().zip([16, 8, 0]).fold(0, |bits, (byte, shift)| bits | u32::from(*byte) << shift);
+        for (character, shift) in four.iter_mut().take(three.len() + 1).zip([18, 12, 6, 0]) {
+            *character = ALPHABET.get((bits >> shift) as usize & 63).copied().unwrap_or_default();
+        }
+    }
     text
 }
 
-/// Whether it is 16 bytes in canonical base64.
+/// Whether it is 16 bytes in canonical base64: the last character has two bits of them, and four that are zero.
 pub(super) fn is_key(key: &[u8]) -> bool {
-    let mut bytes = [0; 18];
-    key.len() == KEY && STANDARD.decode_slice(key, &mut bytes) == Ok(16)
+    let Some((characters, b"==")) = key.split_last_chunk::<2>() else { return false };
+    key.len() == KEY
+        && characters.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte))
+        && matches!(characters.last(), Some(b'A' | b'Q' | b'g' | b'w'))
 }
 
 /// A token of RFC 9110, 5.6.2.
@@ -169,6 +177,27 @@ mod tests {
     #[test]
     fn the_example_of_section_1_3() {
         assert_eq!(&accept_for(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    /// Against the crate that polling uses.
+    #[test]
+    fn base64_is_base64() {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        for n in 0..=255_u8 {
+            let key: [u8; 16] = core::array::from_fn(|i| n.wrapping_mul(i as u8).wrapping_add(n));
+            let text: [u8; KEY] = base64(&key);
+            assert_eq!(STANDARD.decode_slice(text, &mut [0; 18]), Ok(16));
+            assert!(is_key(&text));
+            for (at, byte) in [(21, n), (5, n), (22, n)] {
+                let mut other = text;
+                other[at] = byte;
+                let known = STANDARD.decode_slice(other, &mut [0; 18]) == Ok(16);
+                assert_eq!(is_key(&other), known, "{other:?}");
+            }
+            let hash: [u8; 20] = core::array::from_fn(|i| n ^ i as u8);
+            let (ours, mut theirs): ([u8; ACCEPT], _) = (base64(&hash), [0; ACCEPT]);
+            assert_eq!((STANDARD.encode_slice(hash, &mut theirs), ours), (Ok(ACCEPT), theirs));
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ mod upgrade {
 
     /// The strict handshake. Whether it is a WebSocket now.
     pub fn accept(head: &http::RequestHead<'_>, exchange: &mut http::Exchange, outbox: &mut Outbox<'_>) -> bool {
-        match ws::Accept::new(head, &[]) {
+        match ws::Accept::new(head, &[], &ws::Config::TINY) {
             Ok(accept) => accept.write(&[], outbox).is_ok(),
             Err(refusal) => {
                 exchange.close_after();
@@ -132,7 +132,7 @@ mod endpoint {
     pub fn run(wire: &mut Wire) -> Option<usize> {
         let mut entropy = Entropy::from_fn(|bytes| bytes.fill(7)); // a firmware asks its hardware
         let mut peer = connect(wire, http::Fetch::new(http::Config::TINY));
-        let offer = ws::Offer::new(&mut entropy);
+        let offer = ws::Offer::new(&mut entropy, &ws::Config::TINY);
         offer.send(&mut peer.link.machine, "a.example", "/", &[], &[], &mut peer.link.outbox).ok()?;
         loop {
             let (event, _) = peer.next().ok()??;

@@ -9,11 +9,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use stillwire::ws;
-use stillwire_tokio::{Connection, Error, Opening};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    net::TcpStream,
-};
+use stillwire_tokio::{Connect, Connection, Error, MaybeTls, Proxy, tls};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// A client whose every step can be told and seen.
 #[derive(Parser)]
@@ -29,7 +26,7 @@ enum Command {
     Ws(Talk),
     /// Opens a WebSocket and sends every message back until the server closes.
     Echo {
-        /// ws://HOST:PORT/TARGET
+        /// ws://HOST:PORT/TARGET, or wss://…
         url: String,
         /// Offer permessage-deflate.
         #[arg(long)]
@@ -39,8 +36,20 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Talk {
-    /// ws://HOST:PORT/TARGET
+    /// ws://HOST:PORT/TARGET, or wss://…
     url: String,
+    /// The certificate to trust, as PEM in a file.
+    #[arg(long)]
+    trust: Option<std::path::PathBuf>,
+    /// The proxy whose tunnel to use: http://HOST:PORT
+    #[arg(long)]
+    proxy: Option<String>,
+    /// Name and password for the proxy: NAME:PASSWORD
+    #[arg(long)]
+    proxy_user: Option<String>,
+    /// How many redirections are followed.
+    #[arg(long, default_value_t = 0)]
+    redirects: u8,
     /// Subprotocols to offer, best first.
     #[arg(long)]
     protocol: Vec<String>,
@@ -82,14 +91,13 @@ type Failure = Box<dyn std::error::Error>;
 
 /// Sends everything back. The end is the server's; a server that breaks the protocol is told, and waited for.
 async fn echo(url: &str, deflate: bool) -> Result<(u16, String), Failure> {
-    let (host, target) = split(url).ok_or("a URL looks like ws://HOST:PORT/TARGET")?;
-    let mut opening = Opening::new(host, &target);
-    opening.config.max_message = 16 << 20;
-    opening.config.max_fragments = 1 << 20;
-    opening.config.deflate = deflate.then(ws::Deflate::default);
+    let mut connect = Connect::new(url);
+    connect.config.max_message = 16 << 20;
+    connect.config.max_fragments = 1 << 20;
+    connect.config.deflate = deflate.then(ws::Deflate::default);
     // One message in, one message out: both boxes must hold the largest.
-    (opening.inbox, opening.outbox) = (17 << 20, 34 << 20);
-    let (mut connection, _) = opening.open(TcpStream::connect(host).await?).await?;
+    (connect.inbox, connect.outbox) = (17 << 20, 34 << 20);
+    let mut connection = connect.open().await?.into_connection();
     let mut end = Err("the connection ended without a word".into());
     loop {
         match connection.next().await {
@@ -106,21 +114,29 @@ async fn echo(url: &str, deflate: bool) -> Result<(u16, String), Failure> {
     }
 }
 
-async fn run(
-    Talk { url, protocol, open_within, close_within, max_message, deflate }: Talk,
-) -> Result<(u16, String), Failure> {
-    let (host, target) = split(&url).ok_or("a URL looks like ws://HOST:PORT/TARGET")?;
-    let subprotocols: Vec<&str> = protocol.iter().map(String::as_str).collect();
-    let mut opening = Opening::new(host, &target);
-    opening.subprotocols = &subprotocols;
-    opening.config.max_message = max_message;
-    opening.config.deflate = deflate.then(ws::Deflate::default);
-    (opening.inbox, opening.outbox) = (max_message + (64 << 10), 2 * max_message + 1024);
+async fn run(talk: Talk) -> Result<(u16, String), Failure> {
+    let subprotocols: Vec<&str> = talk.protocol.iter().map(String::as_str).collect();
+    let mut connect = Connect::new(&talk.url);
+    connect.subprotocols = &subprotocols;
+    connect.config.max_message = talk.max_message;
+    connect.config.deflate = talk.deflate.then(ws::Deflate::default);
+    (connect.inbox, connect.outbox) = (talk.max_message + (64 << 10), 2 * talk.max_message + 1024);
     let millis = |value: Option<u64>, default| value.map_or(default, Duration::from_millis);
-    opening.within = millis(open_within, opening.within);
-    opening.config.close_within = millis(close_within, opening.config.close_within);
-    let (mut connection, chosen) = opening.open(TcpStream::connect(host).await?).await?;
-    say("open", &json!(chosen.map_or("", |n| subprotocols[n])))?;
+    connect.waits.answer = millis(talk.open_within, connect.waits.answer);
+    connect.config.close_within = millis(talk.close_within, connect.config.close_within);
+    connect.redirects = talk.redirects;
+    if let Some(file) = &talk.trust {
+        connect.tls = Some(tls::client_trusting(&std::fs::read(file)?)?);
+    }
+    connect.proxy = talk.proxy.as_deref().map(Proxy::new);
+    if let (Some(proxy), Some((user, password))) =
+        (connect.proxy, talk.proxy_user.as_deref().and_then(|user| user.split_once(':')))
+    {
+        connect.proxy = Some(proxy.basic(user, password));
+    }
+    let socket = connect.open().await?;
+    say("open", &json!(socket.subprotocol().unwrap_or_default()))?;
+    let mut connection = socket.into_connection();
 
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let (mut asking, mut end) = (true, None);
@@ -146,21 +162,13 @@ async fn run(
     }
 }
 
-/// The authority and the target of a URL.
-fn split(url: &str) -> Option<(&str, String)> {
-    let rest = url.strip_prefix("ws://")?;
-    let at = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (host, target) = rest.split_at(at);
-    Some((host, if target.starts_with('/') { target.to_owned() } else { format!("/{target}") }))
-}
-
 fn say(kind: &str, data: &serde_json::Value) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", json!({ "kind": kind, "data": data }))?;
     out.flush()
 }
 
-fn obey(connection: &mut Connection<TcpStream, ws::Connection>, line: &str) -> Result<(), Failure> {
+fn obey(connection: &mut Connection<MaybeTls, ws::Connection>, line: &str) -> Result<(), Failure> {
     let (machine, outbox) = (&mut connection.link.machine, &mut connection.link.outbox);
     if !machine.is_open() {
         return Ok(());

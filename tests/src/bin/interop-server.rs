@@ -7,6 +7,7 @@ use core::time::Duration;
 use std::{
     io::{self, Write},
     net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,7 +19,7 @@ use stillwire::{
     sse::{Block, Feed},
     ws,
 };
-use stillwire_tokio::{Config, Handle, Message, Peer, Request, Response, Server, entropy, now};
+use stillwire_tokio::{Config, Handle, Message, Peer, Request, Response, Server, entropy, now, tls};
 use tokio::{io::AsyncReadExt, net::TcpListener, sync::watch};
 
 /// Serves every protocol with known behaviour, for conformance runs.
@@ -30,6 +31,9 @@ struct Args {
     /// Fixed ports from this one on, in the order of the services.
     #[arg(long)]
     port_base: Option<u16>,
+    /// Speak TLS, with the `certificate.pem` and `key.pem` of this folder.
+    #[arg(long)]
+    tls: Option<PathBuf>,
 }
 
 const SERVICES: [&str; 4] = ["ws", "ws-small", "sse", "polling"];
@@ -41,6 +45,8 @@ async fn main() -> io::Result<()> {
         eprintln!("there is no service {unknown:?}; there are {}", SERVICES.join(", "));
         std::process::exit(2);
     }
+    let tls = args.tls.as_deref().map(secure).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let (mut urls, mut handles) = (Vec::new(), Vec::new());
     for (n, key) in (0..).zip(SERVICES) {
         if !args.only.is_empty() && !args.only.iter().any(|only| only == key) {
@@ -48,8 +54,8 @@ async fn main() -> io::Result<()> {
         }
         let port = args.port_base.map_or(0, |base| base + n);
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
-        urls.push(format!("\"{key}\":\"http://{}\"", listener.local_addr()?));
-        handles.push(start(key, listener));
+        urls.push(format!("\"{key}\":\"{scheme}://{}\"", listener.local_addr()?));
+        handles.push(start(key, listener, tls.clone()));
     }
     println!("{{{}}}", urls.join(","));
     io::stdout().flush()?;
@@ -74,8 +80,14 @@ async fn until_told() -> io::Result<()> {
     }
 }
 
-fn start(key: &str, listener: TcpListener) -> Handle {
+fn secure(folder: &Path) -> io::Result<Arc<tls::rustls::ServerConfig>> {
+    let read = |name| std::fs::read(folder.join(name));
+    tls::server(&read("certificate.pem")?, &read("key.pem")?).map_err(io::Error::other)
+}
+
+fn start(key: &str, listener: TcpListener, tls: Option<Arc<tls::rustls::ServerConfig>>) -> Handle {
     let mut config = Config::default();
+    config.tls = tls;
     match key {
         "ws" => {
             config.websocket.max_message = 16 << 20;

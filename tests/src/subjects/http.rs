@@ -13,8 +13,8 @@ use crate::{Covered, Options, Seen, Subject, transcript::spelled};
 #[derive(Debug)]
 pub struct OfExchange;
 
-/// The client's side. Commands: `request METHOD /target [name:value …] [-- body]` (with `host:a`), `collect N`,
-/// `is_idle`.
+/// The client's side. Commands: `request METHOD /target [name:value …] [-- body]` (with `host:a`), `tunnel HOST:PORT
+/// [name:value …]`, `collect N`, `is_idle`.
 #[derive(Debug)]
 pub struct OfFetch;
 
@@ -203,6 +203,7 @@ impl Subject for OfFetch {
                 let (headers, body) = headers_and_body(more);
                 named(machine.request(first, target, &borrowed(&headers), &[&body], outbox))
             }
+            "tunnel" => named(machine.tunnel(first, &borrowed(&headers_and_body(more).0), outbox)),
             "collect" => {
                 machine.collect(first.parse().expect("a number"));
                 Ok(())

@@ -101,7 +101,6 @@ pub fn connections(config: Config) -> (Connection, Connection) {
 ///
 /// # Panics
 /// When the server refuses.
-#[must_use]
 pub fn handshake(server: &Config, client: &Config) -> (Accept<'static>, Result<Agreement, UpgradeError>) {
     let offer = Offer::new(&mut Entropy::insecure_seeded(1), client);
     let mut headers = vec![

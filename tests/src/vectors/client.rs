@@ -109,7 +109,7 @@ fn answer(response: &Value, framing: Framing) -> (Vec<u8>, bool) {
 }
 
 /// One connection of the driver.
-struct Wire {
+struct MaybeTls {
     fetch: http::Fetch,
     inbox: Inbox<'static>,
     outbox: Outbox<'static>,
@@ -127,7 +127,7 @@ fn play(scenario: &Value, framing: Framing, size: usize, config: SourceConfig, i
     let (mut inbox, mut none) = (Inbox::with_limit(4096), Outbox::with_limit(0));
     let mut now = Instant::EPOCH;
     let mut outcome = Outcome::default();
-    let mut wire: Option<Wire> = None;
+    let mut wire: Option<MaybeTls> = None;
     while outcome.requests.len() <= script.len() {
         match source.advance(now, &mut inbox, &mut none) {
             Ok(Progress::Event) => {
@@ -167,7 +167,7 @@ fn play(scenario: &Value, framing: Framing, size: usize, config: SourceConfig, i
             );
             let (answer, breaks) =
                 script.get(outcome.requests.len() - 1).map_or((Vec::new(), true), |r| answer(r, framing));
-            wire = Some(Wire { fetch, inbox: Inbox::with_limit(1024), outbox, taken: 0, answer, breaks });
+            wire = Some(MaybeTls { fetch, inbox: Inbox::with_limit(1024), outbox, taken: 0, answer, breaks });
         }
         let Some(wire) = &mut wire else {
             now = source.deadline().expect("it waits for time or for a connection");
@@ -178,7 +178,7 @@ fn play(scenario: &Value, framing: Framing, size: usize, config: SourceConfig, i
     outcome
 }
 
-impl Wire {
+impl MaybeTls {
     /// One thing that happens on the connection.
     fn turn(&mut self, source: &mut EventSource, inbox: &mut Inbox<'_>, size: usize, now: Instant) {
         if let Some(http::Answer::Body(body)) = self.fetch.event(&self.inbox)

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::std_instead_of_core, clippy::std_instead_of_alloc)]
 
 pub(crate) mod pipe;
+pub(crate) mod proxy;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -64,6 +64,7 @@ fn http_config() -> http::Config {
     config.max_head = INBOX;
     // A connection that nobody uses is a slot that somebody else could.
     config.idle_within = Duration::from_secs(3);
+    config.close_within = Duration::from_secs(1);
     config
 }
 
@@ -71,6 +72,7 @@ fn ws_config() -> ws::Config {
     let mut config = ws::Config::TINY;
     config.max_message = MAX_MESSAGE;
     config.max_fragments = 2000;
+    config.close_within = Duration::from_secs(1);
     config
 }
 
@@ -104,7 +106,7 @@ impl Slot {
         self.is_open = true;
         if self.talk(now, socket, app) == Turn::Over {
             socket.close();
-            self.leaving = Some(now + Duration::from_secs(2));
+            self.leaving = Some(now + Duration::from_secs(1));
             self.hang_up(now, app);
         }
         false
@@ -271,7 +273,7 @@ fn on_head(
     }
     match (head.method(), path) {
         (_, "/echo" | "/live") if !ws::is_same_origin(head) => refuse(reply, 403, &[]),
-        (_, "/echo" | "/live") => match ws::Accept::new(head, &[]) {
+        (_, "/echo" | "/live") => match ws::Accept::new(head, &[], &ws_config()) {
             Ok(accept) => {
                 accept.write(&[], reply.outbox)?;
                 Ok(if path == "/echo" { Task::Echo } else { Task::Live })

@@ -1,0 +1,252 @@
+// Other people's clients against the axum example: npm ws, npm eventsource and fetch over HTTP/1.1, Node's http2 by RFC 8441,
+// and browsers over TLS with HTTP/2.
+//
+//   HYPER_EXAMPLE=target/debug/examples/axum CHROMIUM=chromium FIREFOX=firefox-esr node hyper.mjs
+//
+// Without FIREFOX, no Firefox. The last line is `N passed, N failed`.
+
+import { EventSource } from 'eventsource';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import http2 from 'node:http2';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { spawn } from 'node:child_process';
+import { chromium } from 'playwright-core';
+import { WebSocket } from 'ws';
+import { assert, atEnd, check, finish, pause, within } from './lib/harness.mjs';
+import { Program, needed } from './lib/process.mjs';
+
+// The example makes its certificate at each start.
+process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+process.removeAllListeners('warning');
+
+const CARRIERS = ['websocket', 'events', 'polling'];
+const server = new Program(needed('HYPER_EXAMPLE', 'the axum example'), ['0']);
+atEnd(async () => {
+  server.child.kill('SIGINT');
+  assert.deepEqual(await server.end(), { code: 0, signal: null });
+});
+const base = (await server.line()).replace(/\/$/, '');
+const stats = async () => (await fetch(`${base}/stats`)).json();
+const post = (path, body) => fetch(`${base}${path}`, { method: 'POST', body });
+
+/** Waits until `holds` answers something true. */
+async function until(what, holds, seconds = 20) {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await pause(20)) {
+    const answer = await holds();
+    if (answer) return answer;
+  }
+  throw new Error(`never: ${what}`);
+}
+
+/** A frame with a mask of zeros. */
+const frame = (first, payload) => Buffer.concat([Buffer.from([first, 0x80 | payload.length, 0, 0, 0, 0]), Buffer.from(payload)]);
+
+/** Bytes of a stream, as they come. */
+function reader(stream) {
+  let all = Buffer.alloc(0);
+  stream.on('data', (piece) => { all = Buffer.concat([all, piece]); });
+  return async (n) => {
+    await until(`${n} bytes, of which ${all.length} came`, () => all.length >= n);
+    const taken = all.subarray(0, n);
+    all = all.subarray(n);
+    return taken;
+  };
+}
+
+await check('npm ws, npm eventsource and fetch polling are in one room', async () => {
+  const heard = { websocket: [], events: [], polling: [] };
+  const socket = new WebSocket(`${base.replace('https', 'wss')}/ws`);
+  socket.on('message', (data) => heard.websocket.push(String(data)));
+  await once(socket, 'open');
+  const source = new EventSource(`${base}/events`);
+  source.onmessage = ({ data }) => heard.events.push(data);
+  await within(10, 'the stream opens', new Promise((resolve) => { source.onopen = resolve; }));
+  const { sid } = await (await post('/poll/open')).json();
+  await until('all are in', async () => (await stats()).peers === 3);
+
+  socket.send('from ws');
+  await until('ws hears itself', () => heard.websocket.length === 1);
+  assert.equal((await post('/say', 'from\nevents')).status, 204);
+  await until('the stream hears both', () => heard.events.length === 2);
+  const acked = await post(`/poll/${sid}`, JSON.stringify({ seq: 1, messages: ['from polling ü'] }));
+  assert.deepEqual(await acked.json(), { ack: 1 });
+  for (let after = 0; heard.polling.length < 3;) {
+    const answer = await fetch(`${base}/poll/${sid}?after=${after}`);
+    assert.equal(answer.status, 200);
+    const { last, messages } = await answer.json();
+    heard.polling.push(...messages);
+    after = last;
+  }
+  await until('all have heard all', () => CARRIERS.every((carrier) => heard[carrier].length === 3));
+  for (const carrier of CARRIERS) assert.deepEqual(heard[carrier], ['from ws', 'from\nevents', 'from polling ü'], carrier);
+
+  const closed = once(socket, 'close');
+  socket.close(1000, 'bye');
+  assert.equal((await closed)[0], 1000);
+  source.close();
+  assert.equal((await fetch(`${base}/poll/${sid}`, { method: 'DELETE' })).status, 204);
+  await until('all have left', async () => (await stats()).peers === 0);
+});
+
+await check('a long poll that its client gives up is served again', async () => {
+  const { sid } = await (await post('/poll/open')).json();
+  const giveUp = AbortSignal.timeout(200);
+  await assert.rejects(fetch(`${base}/poll/${sid}?after=0`, { signal: giveUp }));
+  await post('/say', 'still here');
+  const { messages } = await (await fetch(`${base}/poll/${sid}?after=0`)).json();
+  assert.deepEqual(messages, ['still here']);
+  assert.equal((await fetch(`${base}/poll/${sid}`, { method: 'DELETE' })).status, 204);
+});
+
+await check("Node's http2 opens a WebSocket by extended CONNECT", async () => {
+  const client = http2.connect(base);
+  try {
+    await once(client, 'remoteSettings');
+    assert.equal(client.remoteSettings.enableConnectProtocol, true);
+    const ask = async (headers) => {
+      const stream = client.request({ ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/ws', ...headers }, { endStream: false });
+      const [answer] = await once(stream, 'response');
+      return [answer, stream];
+    };
+    const before = await stats();
+    const [answer, stream] = await ask({ 'sec-websocket-version': '13', origin: base });
+    assert.equal(answer[':status'], 200);
+    assert.equal(answer['sec-websocket-accept'], undefined);
+    const read = reader(stream);
+    stream.write(frame(0x01, 'Hel'));
+    stream.write(frame(0x80, 'lo'));
+    assert.equal((await read(7)).toString('latin1'), '\x81\x05Hello');
+    const ended = once(stream, 'end');
+    stream.write(frame(0x88, [3, 0xe8]));
+    assert.equal((await read(4)).toString('latin1'), '\x88\x02\x03\xe8');
+    await within(10, 'the stream ends', ended);
+    stream.end();
+    assert.equal((await stats()).connects, before.connects + 1);
+    for (const [headers, status] of [
+      [{ 'sec-websocket-version': '12' }, 426],
+      [{ 'sec-websocket-version': '13', origin: 'https://other.example' }, 403],
+      [{ 'sec-websocket-version': '13', ':protocol': 'connect-ip' }, 501],
+    ]) {
+      const [refused, other] = await ask(headers);
+      assert.equal(refused[':status'], status);
+      other.close();
+    }
+  } finally {
+    client.close();
+  }
+});
+
+/** What both browsers do: `evaluate` runs an expression in the page. */
+async function room(evaluate) {
+  const before = await stats();
+  assert.equal(await evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol"), 'h2');
+  const count = async (n) => JSON.parse(await evaluate(
+    `JSON.stringify(Object.values(heard).every((texts) => texts.length === ${n}) && heard.websocket)`));
+  await until('all are in', async () => (await stats()).peers === 3);
+  for (const [n, carrier] of CARRIERS.entries()) {
+    await evaluate(`void say.${carrier}('from ${carrier}')`);
+    await until(`${n + 1} texts are heard in all`, () => count(n + 1));
+  }
+  const heard = JSON.parse(await evaluate('JSON.stringify(heard)'));
+  for (const carrier of CARRIERS) assert.deepEqual(heard[carrier], CARRIERS.map((from) => `from ${from}`), carrier);
+  return before;
+}
+
+await check('Chromium: WebSocket, EventSource and polling over one connection of HTTP/2', async () => {
+  const profile = await mkdtemp(join(tmpdir(), 'stillwire-hyper-'));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    headless: true,
+    ignoreHTTPSErrors: true,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync', '--ignore-certificate-errors'],
+  });
+  try {
+    const before = await stats();
+    const page = context.pages()[0] ?? await context.newPage();
+    await page.goto(`${base}/`);
+    await room((expression) => page.evaluate(expression));
+    const after = await stats();
+    assert.deepEqual([after.connects - before.connects, after.upgrades - before.upgrades], [1, 0], 'the WebSocket is a stream of HTTP/2');
+  } finally {
+    await context.close();
+    await rm(profile, { recursive: true, force: true });
+  }
+  await until('all have left', async () => (await stats()).peers === 0, 60);
+}, { seconds: 120 });
+
+/** Firefox, spoken to in WebDriver BiDi. */
+class Firefox {
+  static async start(file, profile) {
+    const off = ['app.update.auto', 'app.update.enabled', 'datareporting.healthreport.uploadEnabled', 'browser.shell.checkDefaultBrowser',
+      'network.captive-portal-service.enabled', 'network.connectivity-service.enabled', 'services.settings.enabled',
+      'toolkit.telemetry.enabled', 'extensions.update.enabled', 'browser.safebrowsing.update.enabled'];
+    const on = ['network.http.http2.websockets', 'datareporting.policy.dataSubmissionPolicyBypassNotification'];
+    const lines = [...off.map((name) => [name, false]), ...on.map((name) => [name, true])]
+      .map(([name, value]) => `user_pref("${name}", ${value});`);
+    await writeFile(join(profile, 'user.js'), `${lines.join('\n')}\n`);
+    const browser = new Firefox();
+    browser.child = spawn(file, ['--headless', '--no-remote', '--profile', profile, '--remote-debugging-port', '0'],
+      { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, HOME: profile } });
+    process.on('exit', () => browser.child.kill('SIGKILL'));
+    let said = '';
+    browser.child.stderr.setEncoding('utf8').on('data', (text) => { said += text; });
+    const [, address] = await until('Firefox listens', () => said.match(/WebDriver BiDi listening on (ws:\S+)/), 60);
+    browser.socket = new WebSocket(`${address}/session`, { maxPayload: 1 << 26 });
+    await once(browser.socket, 'open');
+    browser.answers = new Map();
+    browser.socket.on('message', (text) => {
+      const answer = JSON.parse(text);
+      browser.answers.get(answer.id)?.(answer);
+    });
+    await browser.ask('session.new', { capabilities: { alwaysMatch: { acceptInsecureCerts: true } } });
+    const { contexts: [{ context }] } = await browser.ask('browsingContext.getTree', {});
+    browser.context = context;
+    return browser;
+  }
+
+  async ask(method, params) {
+    const id = this.answers.size + 1;
+    const answer = new Promise((resolve) => this.answers.set(id, resolve));
+    this.socket.send(JSON.stringify({ id, method, params }));
+    const { type, result, error, message } = await within(60, method, answer);
+    if (type === 'error') throw new Error(`${method}: ${error}: ${message}`);
+    return result;
+  }
+
+  async evaluate(expression) {
+    const { result, exceptionDetails } = await this.ask('script.evaluate',
+      { expression, target: { context: this.context }, awaitPromise: true });
+    if (exceptionDetails) throw new Error(exceptionDetails.text);
+    return result.value;
+  }
+
+  async stop() {
+    this.socket?.terminate();
+    if (this.child.exitCode !== null) return;
+    this.child.kill('SIGKILL');
+    await once(this.child, 'exit');
+  }
+}
+
+if (process.env.FIREFOX) {
+  await check('Firefox: WebSocket, EventSource and polling over one connection of HTTP/2', async () => {
+    const profile = await mkdtemp(join(tmpdir(), 'stillwire-hyper-'));
+    const browser = await Firefox.start(process.env.FIREFOX, profile);
+    try {
+      const before = await stats();
+      await browser.ask('browsingContext.navigate', { context: browser.context, url: `${base}/`, wait: 'complete' });
+      await room((expression) => browser.evaluate(expression));
+      const after = await stats();
+      assert.deepEqual([after.connects - before.connects, after.upgrades - before.upgrades], [1, 0], 'the WebSocket is a stream of HTTP/2');
+    } finally {
+      await browser.stop();
+      await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+    }
+    await until('all have left', async () => (await stats()).peers === 0, 60);
+  }, { seconds: 180 });
+}
+
+await finish();

@@ -1,0 +1,20 @@
+# shellcheck shell=bash
+# Our binding to hyper and axum.
+
+# A Firefox; FIREFOX is then its path.
+need_firefox() {
+  if [ -n "${FIREFOX-}" ]; then return; fi
+  need_debian firefox-esr 'no Firefox: install one, or say where it is with FIREFOX=PATH' firefox-esr
+  FIREFOX=$(command -v firefox-esr)
+  export FIREFOX
+}
+
+part_hyper() {
+  need_node
+  need_chromium
+  need_firefox
+  run cargo clippy --locked -p stillwire-hyper --features axum --all-targets -- -D warnings
+  run cargo test --locked -p stillwire-hyper --features axum
+  run cargo build --locked -p stillwire-hyper --features axum --example axum
+  HYPER_EXAMPLE=$(target_dir)/debug/examples/axum run node tests/interop/hyper.mjs
+}
