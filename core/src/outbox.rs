@@ -208,11 +208,16 @@ impl<'s> Outbox<'s> {
                 return Err(Full { needed: n });
             }
             queue.make_room(n);
-            blocks.iter().for_each(|block| queue.open.extend_from_slice(&map(block)));
+            // A loop, and no closure: that would be compiled without the caller's wide instructions.
+            for block in blocks {
+                queue.open.extend_from_slice(&map(block));
+            }
             return Ok(());
         }
         let room = self.claim(blocks.as_flattened().len())?;
-        room.as_chunks_mut().0.iter_mut().zip(blocks).for_each(|(to, block)| *to = map(block));
+        for (to, block) in room.as_chunks_mut().0.iter_mut().zip(blocks) {
+            *to = map(block);
+        }
         Ok(())
     }
 
