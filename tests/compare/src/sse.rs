@@ -1,14 +1,15 @@
 //! Server-Sent Events: reading a stream that comes in chunks, and writing one.
 //!
-//! The peers get each chunk as a slice that is theirs for the call, as an HTTP client hands it over. Ours is copied into
-//! its inbox first, and that is counted.
+//! Everybody pays for one copy of each chunk, the one that a read from a socket makes: ours into the inbox, where it is
+//! parsed; the peers' into memory that becomes `Bytes`, as hyper's bodies do, from where they take what they keep (sse-parse
+//! copies what it is fed into a buffer of its own, and has that for its copy).
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http_body::Body as _;
 use sse_core::{SseDecoder, SseEvent};
@@ -65,7 +66,7 @@ pub fn cases() -> Vec<Case> {
         }
         let bytes = Bytes::from(text);
         for (size, chunk) in [("1 KiB chunks", 1 << 10), ("16 KiB chunks", 16 << 10)] {
-            let chunks = Chunks { bytes: bytes.clone(), at: 0, size: chunk };
+            let chunks = Chunks { bytes: bytes.clone(), at: 0, size: chunk, read: BytesMut::new() };
             let mut contenders: Vec<(_, Box<dyn AnyContender>)> = vec![
                 ("stillwire", Box::new(Ours::<false>::new(chunks.clone()))),
                 ("stillwire, owned", Box::new(Ours::<true>::new(chunks.clone()))),
@@ -96,20 +97,37 @@ struct Chunks {
     bytes: Bytes,
     at: usize,
     size: usize,
+    /// What was read becomes [`Bytes`] here; the memory comes back when nobody holds them any more.
+    read: BytesMut,
 }
 
-impl Chunks {
-    fn next(&mut self) -> Bytes {
-        let end = (self.at + self.size).min(self.bytes.len());
-        let chunk = self.bytes.slice(self.at..end);
-        self.at = if end == self.bytes.len() { 0 } else { end };
-        chunk
-    }
+/// So much memory a body's reader takes at once, as hyper does it.
+const READ: usize = 64 << 10;
 
-    fn next_slice(&mut self) -> &[u8] {
-        let end = (self.at + self.size).min(self.bytes.len());
+impl Chunks {
+    fn next_slice(&mut self, most: usize) -> &[u8] {
+        let end = (self.at + self.size.min(most)).min(self.bytes.len());
         let start = std::mem::replace(&mut self.at, if end == self.bytes.len() { 0 } else { end });
         &self.bytes[start..end]
+    }
+
+    /// A read into memory that is there.
+    fn pull(&mut self, into: &mut [u8]) -> usize {
+        let chunk = self.next_slice(into.len());
+        into[..chunk.len()].copy_from_slice(chunk);
+        chunk.len()
+    }
+
+    /// A read into memory that is taken along.
+    fn next(&mut self) -> Bytes {
+        let mut read = std::mem::take(&mut self.read);
+        if read.capacity() < self.size {
+            read.reserve(READ);
+        }
+        read.extend_from_slice(self.next_slice(usize::MAX));
+        let chunk = read.split().freeze();
+        self.read = read;
+        chunk
     }
 }
 
@@ -142,8 +160,8 @@ impl<const OWNED: bool> Contender for Ours<OWNED> {
         while left > 0 {
             let Some(event) = self.machine.next(Instant::EPOCH, &mut self.inbox, &mut self.outbox).unwrap()
             else {
-                let chunk = self.chunks.next_slice();
-                assert_eq!(self.inbox.push(chunk), chunk.len());
+                let n = self.chunks.pull(self.inbox.spare());
+                self.inbox.filled(n);
                 continue;
             };
             if OWNED {
@@ -177,7 +195,7 @@ impl Contender for Parse {
         let mut left = n;
         while left > 0 {
             let Some(event) = self.parser.next_event() else {
-                self.parser.feed(self.chunks.next_slice());
+                self.parser.feed(self.chunks.next_slice(usize::MAX));
                 continue;
             };
             eat.eat(event.event.as_bytes());
