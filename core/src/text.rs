@@ -78,6 +78,34 @@ impl<'i> From<&'i alloc::string::String> for Text<'i> {
     }
 }
 
+/// A copy: each piece is checked again while it is in the cache, then copied.
+#[cfg(feature = "alloc")]
+impl From<Text<'_>> for alloc::string::String {
+    #[inline]
+    fn from(text: Text<'_>) -> Self {
+        // What an allocation begins with is aligned, and core's check is fast there.
+        if text.len() < SHORT { Self::from_utf8(text.0.to_vec()).unwrap_or_default() } else { copied(text.0) }
+    }
+}
+
+#[cfg(feature = "alloc")]
+fn copied(bytes: &[u8]) -> alloc::string::String {
+    const PIECE: usize = 16 << 10;
+    let mut copy = alloc::string::String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let mut end = PIECE.min(rest.len());
+        // Not within a character.
+        while rest.get(end).is_some_and(|byte| (0x80..0xc0).contains(byte)) && end > 0 {
+            end -= 1;
+        }
+        let (piece, later) = rest.split_at_checked(end).unwrap_or_default();
+        copy.push_str(Text(piece).as_str());
+        rest = later;
+    }
+    copy
+}
+
 impl PartialEq<str> for Text<'_> {
     fn eq(&self, other: &str) -> bool {
         self.0 == other.as_bytes()
@@ -133,6 +161,18 @@ fn is_short_utf8(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
     use alloc::{string::String, vec::Vec};
+
+    /// The copy is the text, whatever lies where the pieces meet.
+    #[test]
+    fn copies() {
+        let text: String = "aé€🦀ß\u{10ffff}zz\u{7ff}".chars().cycle().take(20_000).collect();
+        for start in [0, 1, 3, 6, 10, 12, 16, 17] {
+            for len in [0, 1, 3, 63, 64, 65, 1000, 40_000] {
+                let end = (start..=start + len).rev().find(|end| text.is_char_boundary(*end)).unwrap();
+                assert_eq!(String::from(Text(&text.as_bytes()[start..end])), text[start..end]);
+            }
+        }
+    }
 
     /// Every cut of a text with characters of all lengths, with every byte of it replaced by some telling ones.
     #[test]

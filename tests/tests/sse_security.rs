@@ -153,8 +153,12 @@ fn a_reconnection_time_is_a_number_and_nothing_else() {
 #[test]
 fn a_line_without_end_is_cut_off_at_the_limit() {
     for size in CHUNKS {
-        let (told, most) =
-            parse(b"data:".iter().copied().chain([b'x'; 1_000_000]), size, config(5000, false), 1 << 20);
+        let (told, most) = parse(
+            b"data:".iter().copied().chain(core::iter::repeat_n(b'x', 1_000_000)),
+            size,
+            config(5000, false),
+            1 << 20,
+        );
         assert_eq!(told.error, Some(sse::Error::TooLarge { limit: 5000 }), "chunks of {size}");
         assert!(most < 5000 + 2 * size + 64, "{most} bytes were held");
     }

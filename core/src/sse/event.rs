@@ -37,17 +37,16 @@ pub struct OwnedEvent {
 #[cfg(feature = "alloc")]
 impl Event<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn to_owned(&self) -> OwnedEvent {
         let event = match self.event.as_bytes() {
             b"message" => Cow::Borrowed("message"),
-            _ => Cow::Owned(self.event.as_str().into()),
+            _ => Cow::Owned(self.event.into()),
         };
-        OwnedEvent {
-            event,
-            data: self.data.as_str().into(),
-            last_event_id: self.last_event_id.as_str().into(),
-        }
+        let last_event_id =
+            if self.last_event_id.is_empty() { String::new() } else { self.last_event_id.into() };
+        OwnedEvent { event, data: self.data.into(), last_event_id }
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Parser {
     partial: usize,
     /// How many of them are the beginning of a line, in which there is no line end.
     searched: usize,
+    /// And all of them are printable ASCII.
+    is_plain: bool,
     /// The block that is being received, when a value of it was there.
     pub(super) draft: Option<Draft>,
     /// The number on a `retry` line.
@@ -70,6 +72,7 @@ impl Parser {
             raw: 0,
             partial: 0,
             searched: 0,
+            is_plain: false,
             draft: None,
             number: None,
             retry: None,
@@ -90,15 +93,19 @@ impl Parser {
     #[inline]
     pub(super) fn parse(&mut self, inbox: &mut Inbox<'_>) -> Result<bool, Error> {
         let afresh = self.place == Place::Line && self.searched == 0 && self.draft.is_none();
-        if afresh && !self.discarding && self.whole_block(inbox) {
-            return Ok(true);
+        if afresh && !self.discarding {
+            match self.whole_block(inbox) {
+                Seen::Event => return Ok(true),
+                Seen::Begun => return Ok(false),
+                Seen::Nothing | Seen::Line => {}
+            }
         }
         self.parse_lines(inbox)
     }
 
     /// A whole block of plain text at once, shown where it lies.
     #[inline]
-    fn whole_block(&mut self, inbox: &mut Inbox<'_>) -> bool {
+    fn whole_block(&mut self, inbox: &mut Inbox<'_>) -> Seen {
         let (max_event, max_id) = (self.max_event(inbox), self.max_id(inbox));
         let mut rest = inbox.unread().get(self.raw..).unwrap_or_default();
         if self.after_cr
@@ -109,15 +116,14 @@ impl Parser {
         let used = match quick::whole_block(rest, self.raw, max_event, max_id, &mut self.view) {
             Ok(used) => used,
             Err(quick::Vain { looked_at, is_open }) => {
-                self.searched = if is_open { looked_at } else { 0 };
                 inbox.count_scanned(looked_at);
-                return false;
+                return if is_open && looked_at > 0 { self.begun(true, inbox) } else { Seen::Nothing };
             }
         };
         inbox.count_scanned(used);
         (self.after_cr, self.shown) = (false, true);
         self.raw += used;
-        true
+        Seen::Event
     }
 
     fn parse_lines(&mut self, inbox: &mut Inbox<'_>) -> Result<bool, Error> {
@@ -173,10 +179,15 @@ impl Parser {
     #[inline]
     fn whole_line(&mut self, inbox: &mut Inbox<'_>) -> Seen {
         // Most text is plain, and where it is, the end of the line is the first byte that is not.
-        let from = self.raw + core::mem::take(&mut self.searched);
-        let Some(stop) = inbox.search(from, quick::special) else { return self.begun(inbox) };
-        let is_plain = from == self.raw && inbox.unread().get(stop).is_some_and(|byte| is_end(*byte));
-        let Some(end) = inbox.search(stop, line_end) else { return self.begun(inbox) };
+        let searched = core::mem::take(&mut self.searched);
+        let was_plain = searched == 0 || self.is_plain;
+        let Some(stop) = inbox.search(self.raw + searched, quick::special) else {
+            return self.begun(was_plain, inbox);
+        };
+        let at_end = inbox.unread().get(stop).is_some_and(|byte| is_end(*byte));
+        let is_plain = was_plain && at_end;
+        let end = if at_end { Some(stop) } else { inbox.search(stop, line_end) };
+        let Some(end) = end else { return self.begun(false, inbox) };
         let rest = inbox.unread().get(self.raw..).unwrap_or_default();
         let (line, ends) = rest.split_at_checked(end - self.raw).unwrap_or_default();
         let (field, rest) = match line {
@@ -224,7 +235,7 @@ impl Parser {
 
     /// The end of the line has not come. It is waited for where that can change no verdict, whatever the line will be:
     /// no limit is near, even if each byte of it becomes three, and there is room for more.
-    fn begun(&mut self, inbox: &Inbox<'_>) -> Seen {
+    fn begun(&mut self, is_plain: bool, inbox: &Inbox<'_>) -> Seen {
         let unread = inbox.unread();
         let line = unread.get(self.raw..).unwrap_or_default();
         let used = self.draft.as_ref().map_or(0, Draft::len);
@@ -235,7 +246,7 @@ impl Parser {
         if line.len() > SHORT.min(room / 3) || unread.len() > inbox.capacity() / 4 {
             return Seen::Nothing;
         }
-        self.searched = line.len();
+        (self.searched, self.is_plain) = (line.len(), is_plain);
         Seen::Begun
     }
 

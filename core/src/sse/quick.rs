@@ -40,10 +40,10 @@ pub(super) fn whole_block(
     max_id: usize,
     view: &mut View,
 ) -> Result<usize, Vain> {
-    let [b'd', b'a', b't', b'a', b':', value @ ..] = bytes else {
+    // Nothing but data, which most streams are.
+    let Some(value) = bytes.strip_prefix(b"data:") else {
         return lines(bytes, base, max_event, max_id, view);
     };
-    // Nothing but data, which most streams are.
     let value = value.strip_prefix(b" ").unwrap_or(value);
     let start = bytes.len() - value.len();
     let len = special(value).ok_or(Vain { looked_at: bytes.len(), is_open: true })?;
@@ -67,15 +67,18 @@ fn lines(bytes: &[u8], base: usize, max_event: usize, max_id: usize, view: &mut 
     let mut rest = bytes;
     loop {
         let far = bytes.len() - rest.len();
-        let (field, value) = match rest {
-            [b'd', b'a', b't', b'a', b':', value @ ..] => (&mut data, value),
-            [b'e', b'v', b'e', b'n', b't', b':', value @ ..] => (&mut event, value),
-            [b'i', b'd', b':', value @ ..] => (&mut id, value),
-            [b'\n', behind @ ..] | [b'\r', b'\n', behind @ ..] => {
-                rest = behind;
-                break;
-            }
-            _ => return Err(Vain::at(far)),
+        // A slice is compared as words, a pattern byte by byte.
+        let (field, value) = if let Some(value) = rest.strip_prefix(b"data:") {
+            (&mut data, value)
+        } else if let Some(value) = rest.strip_prefix(b"event:") {
+            (&mut event, value)
+        } else if let Some(value) = rest.strip_prefix(b"id:") {
+            (&mut id, value)
+        } else if let [b'\n', behind @ ..] | [b'\r', b'\n', behind @ ..] = rest {
+            rest = behind;
+            break;
+        } else {
+            return Err(Vain::at(far));
         };
         let value = value.strip_prefix(b" ").unwrap_or(value);
         let start = bytes.len() - value.len();
@@ -101,12 +104,29 @@ fn lines(bytes: &[u8], base: usize, max_event: usize, max_id: usize, view: &mut 
     Ok(far)
 }
 
+const WIDE: usize = 256;
 const BLOCK: usize = 64;
 const WORD: usize = 8;
 
 /// The first byte that is no printable ASCII: the end of the line, or something that wants a closer look.
 #[inline(always)]
 pub(super) fn special(bytes: &[u8]) -> Option<usize> {
+    let Some((near, far)) = bytes.split_at_checked(WIDE) else { return narrow(bytes) };
+    narrow(near).or_else(|| special_far(far).map(|at| WIDE + at))
+}
+
+/// In a long line: wide blocks first. In printable ASCII less 0x20 nothing is above 0x5f, in all else something is, and
+/// the greatest of many bytes is found faster than each of them is compared.
+#[inline(never)]
+fn special_far(bytes: &[u8]) -> Option<usize> {
+    let (blocks, _) = bytes.as_chunks::<WIDE>();
+    let greatest = |block: &[u8; WIDE]| block.iter().fold(0, |most, byte| byte.wrapping_sub(0x20).max(most));
+    let from = blocks.iter().take_while(|block| greatest(block) < 0x60).count() * WIDE;
+    narrow(bytes.get(from..).unwrap_or_default()).map(|at| from + at)
+}
+
+#[inline(always)]
+fn narrow(bytes: &[u8]) -> Option<usize> {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     let mut from = 0;
     for block in blocks {
@@ -153,7 +173,7 @@ mod tests {
 
     #[test]
     fn finds_the_first_special_byte() {
-        for len in 0..100 {
+        for len in (0..100).chain([255, 256, 300, 511, 512, 600]) {
             let mut bytes = alloc::vec![b'x'; len];
             assert_eq!(special(&bytes), None);
             for at in 0..len {
