@@ -38,8 +38,9 @@ pub(super) struct Parser {
     is_plain: bool,
     /// The block that is being received, when a value of it was there.
     pub(super) draft: Option<Draft>,
-    /// The number on a `retry` line.
-    number: Option<u64>,
+    /// The number on a `retry` line, when there was a digit.
+    number: u64,
+    is_number: bool,
     pub(super) retry: Option<Duration>,
     pub(super) dropped: u64,
 }
@@ -74,7 +75,8 @@ impl Parser {
             searched: 0,
             is_plain: false,
             draft: None,
-            number: None,
+            number: 0,
+            is_number: false,
             retry: None,
             dropped: 0,
         }
@@ -285,7 +287,7 @@ impl Parser {
     fn open(&mut self, n: usize, field: Field, place: Place) {
         self.go_on(n, place);
         match field {
-            Field::Retry => self.number = None,
+            Field::Retry => (self.number, self.is_number) = (0, false),
             _ => {
                 // The space that may follow is no part of it; with nothing before it, it begins in its place.
                 let at = self.raw;
@@ -298,12 +300,14 @@ impl Parser {
     fn digit(&mut self, byte: u8) {
         match byte {
             b'0'..=b'9' => {
-                let number = self.number.unwrap_or(0).saturating_mul(10);
-                self.number = Some(number.saturating_add(u64::from(byte - b'0')));
+                self.number = self.number.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+                self.is_number = true;
                 self.raw += 1;
             }
             _ if is_end(byte) => {
-                self.retry = self.number.map(Duration::from_millis).or(self.retry);
+                if self.is_number {
+                    self.retry = Some(Duration::from_millis(self.number));
+                }
                 self.end_line(byte);
             }
             _ => self.place = Place::Ignored,
