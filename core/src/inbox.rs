@@ -437,8 +437,7 @@ impl<'s> Inbox<'s> {
 /// The first size of a growing inbox.
 #[cfg(feature = "alloc")]
 const SMALLEST: usize = 1024;
-/// A growing inbox grows to this size for the sake of large reads, above it only for large messages: what was read stays in
-/// the first level cache until it is parsed.
+/// A growing inbox grows to this size for large reads (which stay in the first level cache), above it only for large messages.
 #[cfg(feature = "alloc")]
 const LARGE_READ: usize = 32 * 1024;
 

@@ -60,6 +60,7 @@ await check('npm ws, npm eventsource and fetch polling are in one room', async (
   const socket = new WebSocket(`${base.replace('https', 'wss')}/ws`);
   socket.on('message', (data) => heard.websocket.push(String(data)));
   await once(socket, 'open');
+  assert.match(socket.extensions, /permessage-deflate/);
   const source = new EventSource(`${base}/events`);
   source.onmessage = ({ data }) => heard.events.push(data);
   await within(10, 'the stream opens', new Promise((resolve) => { source.onopen = resolve; }));

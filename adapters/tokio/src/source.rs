@@ -8,12 +8,13 @@ use stillwire::{
     http::{Answer, Fetch, Url},
     sse::{EventSource, SourceError, SourceEvent},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{Connection, clock::now};
+use crate::{
+    Connection,
+    clock::now,
+    dial::{Dial, Waits},
+};
 
 /// Any stream that a [`Source`] may read from.
 pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -62,17 +63,19 @@ impl Source {
     /// The most bytes of the inbox. It grows as an event does, up to the limits of the stream.
     const INBOX: usize = 4 << 20;
 
-    /// A source over plain TCP, for `http` URLs.
+    /// A source over TCP, and over TLS for `https` URLs (feature `tls`).
     #[must_use]
     pub fn new(machine: EventSource) -> Self {
         Self::with(machine, |url| async move {
             let url = Url::parse(&url).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-            if url.is_secure() {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "https needs TLS"));
-            }
-            let stream = TcpStream::connect((url.host(), url.port())).await?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
+            let waits = Waits::default();
+            let dial = Dial {
+                waits: &waits,
+                proxy: None,
+                #[cfg(feature = "tls")]
+                tls: None,
+            };
+            dial.open(&url).await.map_err(io::Error::other)
         })
     }
 

@@ -161,18 +161,29 @@ fn xor_long_seen(key: [u8; 4], bytes: &mut [u8]) -> u64 {
     front | seen | xor(next, rest)
 }
 
-/// By way of the stack, in blocks of fixed size.
+/// In blocks of fixed size, which need no call.
 #[cfg_attr(not(target_os = "none"), inline(always))]
 #[cfg_attr(target_os = "none", inline(never))]
 fn put_short(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), Full> {
-    let mut later = part.len();
-    for from in part.chunks(SHORT) {
-        let mut block = [0; SHORT];
-        copy_xor(key, from, block.get_mut(..from.len()).unwrap_or_default());
-        later -= from.len();
-        outbox.put_framed(&block, from.len(), &[], later)?;
+    let (blocks, rest) = part.as_chunks::<SHORT>();
+    if !blocks.is_empty() {
+        if outbox.room() < part.len() {
+            return Err(Full { needed: part.len() });
+        }
+        outbox.put_mapped(blocks, |from| masked(word_of(key), from))?;
     }
-    Ok(())
+    let mut block = [0; SHORT];
+    copy_xor(key, rest, block.get_mut(..rest.len()).unwrap_or_default());
+    outbox.put_framed(&block, rest.len(), &[], 0)
+}
+
+#[inline(always)]
+fn masked<const N: usize>(word: u64, from: &[u8; N]) -> [u8; N] {
+    let mut to = [0; N];
+    for (to, from) in to.as_chunks_mut::<8>().0.iter_mut().zip(from.as_chunks::<8>().0) {
+        *to = (u64::from_ne_bytes(*from) ^ word).to_ne_bytes();
+    }
+    to
 }
 
 #[inline(never)]
@@ -188,13 +199,7 @@ fn put_long(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), Fu
             outbox.put_mapped(
                 blocks,
                 #[inline(always)]
-                |from| {
-                    let mut to = [0; LONG];
-                    for (to, from) in to.as_chunks_mut::<8>().0.iter_mut().zip(from.as_chunks::<8>().0) {
-                        *to = (u64::from_ne_bytes(*from) ^ word).to_ne_bytes();
-                    }
-                    to
-                },
+                |from| masked(word, from),
             )
         },
     )?;

@@ -46,7 +46,7 @@ pub fn serve(who: &str) -> Checked<()> {
 
 async fn echo_peer(mut peer: stillwire_tokio::Peer) {
     while let Ok(Some(message)) = peer.recv().await {
-        if peer.send(message).await.is_err() {
+        if peer.feed(message).await.is_err() {
             break;
         }
     }
