@@ -416,7 +416,6 @@ impl<'s> Inbox<'s> {
         }
     }
 
-    /// Counts `n` bytes as looked at, outside of [`search`](Self::search).
     #[inline]
     pub(crate) fn count_scanned(&mut self, _n: usize) {
         #[cfg(feature = "count-work")]

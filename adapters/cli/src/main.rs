@@ -1,6 +1,7 @@
-//! The command line: `stillwire serve` is the demo.
+//! The command line: `stillwire serve` is the demo, `stillwire sse` follows an event stream.
 
 mod serve;
+mod sse;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,9 @@ enum Command {
     /// Serve the demo page: one chat room over polling, Server-Sent Events and WebSocket, side by side
     #[command(after_long_help = serve::ENDPOINTS)]
     Serve(serve::Args),
+    /// Follow an event stream (Server-Sent Events), over as many connections as it takes
+    #[command(after_long_help = sse::HELP)]
+    Sse(sse::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -28,12 +32,21 @@ Examples:
   stillwire                        the demo on http://127.0.0.1:3000
   stillwire serve --port 8080      on another port; 0 takes any free one
   stillwire serve --host 0.0.0.0   for other machines, too: anybody who reaches it can read and write
+  stillwire sse URL                what an event stream says, line by line
   stillwire help serve             what is served where, with commands for curl";
 
 fn main() -> ExitCode {
-    let Command::Serve(args) = Args::parse().command.unwrap_or(Command::Serve(serve::Args::default()));
+    let command = Args::parse().command.unwrap_or(Command::Serve(serve::Args::default()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    match runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(serve::run(&args))) {
+    let done = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
+        runtime.block_on(async {
+            match &command {
+                Command::Serve(args) => serve::run(args).await,
+                Command::Sse(args) => sse::run(args).await,
+            }
+        })
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("stillwire: {error}");

@@ -57,6 +57,8 @@
 //! and the ID that the next request names. It opens no connection, and tells where to and when.
 
 #[cfg(feature = "alloc")]
+mod answer;
+#[cfg(feature = "alloc")]
 mod ask;
 mod block;
 mod config;

@@ -9,7 +9,8 @@ use super::{
     draft::Draft,
     error::Error,
     field::{Field, MARK, Place},
-    quick, utf8,
+    quick::{self, View},
+    utf8,
 };
 use crate::{Inbox, text::is_utf8};
 
@@ -39,16 +40,6 @@ pub(super) struct Parser {
     number: Option<u64>,
     pub(super) retry: Option<Duration>,
     pub(super) dropped: u64,
-}
-
-/// Where the parts of an event are in the inbox.
-#[derive(Debug, Default)]
-pub(super) struct View {
-    /// Empty: `message`.
-    pub(super) event: Range<usize>,
-    /// The ID, if this block names one.
-    pub(super) id: Option<Range<usize>>,
-    pub(super) data: Range<usize>,
 }
 
 /// What became of a line.
@@ -115,9 +106,15 @@ impl Parser {
         {
             (self.after_cr, self.raw, rest) = (false, self.raw + 1, behind);
         }
-        let used = quick::whole_block(rest, self.raw, max_event, max_id, &mut self.view);
-        inbox.count_scanned(used.unwrap_or_else(|looked_at| looked_at));
-        let Ok(used) = used else { return false };
+        let used = match quick::whole_block(rest, self.raw, max_event, max_id, &mut self.view) {
+            Ok(used) => used,
+            Err(quick::Vain { looked_at, is_open }) => {
+                self.searched = if is_open { looked_at } else { 0 };
+                inbox.count_scanned(looked_at);
+                return false;
+            }
+        };
+        inbox.count_scanned(used);
         (self.after_cr, self.shown) = (false, true);
         self.raw += used;
         true

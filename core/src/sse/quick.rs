@@ -6,10 +6,32 @@
 
 use core::ops::Range;
 
-use super::parser::View;
+/// Where the parts of an event are in the inbox.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    /// Empty: `message`.
+    pub(super) event: Range<usize>,
+    /// The ID, if this block names one.
+    pub(super) id: Option<Range<usize>>,
+    pub(super) data: Range<usize>,
+}
+
+/// It is no common block.
+pub(super) struct Vain {
+    /// How far it was looked at.
+    pub(super) looked_at: usize,
+    /// All of it is the beginning of one line.
+    pub(super) is_open: bool,
+}
+
+impl Vain {
+    fn at(looked_at: usize) -> Self {
+        Self { looked_at, is_open: false }
+    }
+}
 
 /// Takes the block that `bytes` begin with, if it is a common one that keeps the limits, into `view`; offsets are told
-/// from `base` on. Returns the length of the block, or how far it was looked at in vain.
+/// from `base` on. Returns the length of the block.
 #[inline]
 pub(super) fn whole_block(
     bytes: &[u8],
@@ -17,22 +39,22 @@ pub(super) fn whole_block(
     max_event: usize,
     max_id: usize,
     view: &mut View,
-) -> Result<usize, usize> {
+) -> Result<usize, Vain> {
     let [b'd', b'a', b't', b'a', b':', value @ ..] = bytes else {
         return lines(bytes, base, max_event, max_id, view);
     };
     // Nothing but data, which most streams are.
     let value = value.strip_prefix(b" ").unwrap_or(value);
     let start = bytes.len() - value.len();
-    let len = special(value).ok_or(bytes.len())?;
+    let len = special(value).ok_or(Vain { looked_at: bytes.len(), is_open: true })?;
     let blank = match value.get(len..) {
         Some([b'\n', b'\n', ..]) => 2,
         Some([b'\r', b'\n', b'\r', b'\n', ..]) => 4,
         Some([b'\n' | b'\r', ..]) => return lines(bytes, base, max_event, max_id, view),
-        _ => return Err(start + len),
+        _ => return Err(Vain::at(start + len)),
     };
     if len > max_event {
-        return Err(start + len);
+        return Err(Vain::at(start + len));
     }
     *view = View { event: 0..0, id: None, data: base + start..base + start + len };
     Ok(start + len + blank)
@@ -40,13 +62,7 @@ pub(super) fn whole_block(
 
 /// As [`whole_block`], with one line of each kind at most.
 #[inline(never)]
-fn lines(
-    bytes: &[u8],
-    base: usize,
-    max_event: usize,
-    max_id: usize,
-    view: &mut View,
-) -> Result<usize, usize> {
+fn lines(bytes: &[u8], base: usize, max_event: usize, max_id: usize, view: &mut View) -> Result<usize, Vain> {
     let (mut event, mut id, mut data) = (None, None, None);
     let mut rest = bytes;
     loop {
@@ -59,33 +75,33 @@ fn lines(
                 rest = behind;
                 break;
             }
-            _ => return Err(far),
+            _ => return Err(Vain::at(far)),
         };
         let value = value.strip_prefix(b" ").unwrap_or(value);
         let start = bytes.len() - value.len();
-        let len = special(value).ok_or(bytes.len())?;
+        let len = special(value).ok_or(Vain { looked_at: bytes.len(), is_open: far == 0 })?;
         rest = match value.get(len..) {
             Some([b'\n', behind @ ..] | [b'\r', b'\n', behind @ ..]) => behind,
-            _ => return Err(start + len),
+            _ => return Err(Vain::at(start + len)),
         };
         if field.replace(base + start..base + start + len).is_some() {
-            return Err(start + len);
+            return Err(Vain::at(start + len));
         }
     }
     let far = bytes.len() - rest.len();
-    let data: Range<usize> = data.ok_or(far)?;
+    let data: Range<usize> = data.ok_or(Vain::at(far))?;
     // A byte for each line but the first.
     let id_len = id.as_ref().map_or(0, Range::len);
     let others = usize::from(event.is_some()) + usize::from(id.is_some());
     let event = event.unwrap_or(0..0);
     if data.len() + event.len() + id_len + others > max_event || id_len > max_id {
-        return Err(far);
+        return Err(Vain::at(far));
     }
     *view = View { event, id, data };
     Ok(far)
 }
 
-const BLOCK: usize = 32;
+const BLOCK: usize = 64;
 const WORD: usize = 8;
 
 /// The first byte that is no printable ASCII: the end of the line, or something that wants a closer look.

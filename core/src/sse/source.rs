@@ -45,14 +45,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use alloc::{
-    borrow::ToOwned,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, string::ToString, vec::Vec};
 use core::time::Duration;
 
 use super::{
+    answer::{self, Place},
     ask::{Ask, Wanted},
     config::SourceConfig,
     error::SourceError,
@@ -83,15 +80,6 @@ enum Shown {
     Open,
     Message,
     Lost { why: Lost, wait: Duration },
-}
-
-/// Where a request goes.
-#[derive(Clone, Debug)]
-struct Place {
-    url: String,
-    /// Of another origin than what the application asked for; it stays so, wherever it leads from there.
-    foreign: bool,
-    as_get: bool,
 }
 
 /// The client's side of an event stream: HTML's `EventSource` without the browser (HTML 9.2.2 and 9.2.3).
@@ -143,9 +131,7 @@ impl EventSource {
     /// # Errors
     /// [`UrlError`]: it is no `http` or `https` URL.
     pub fn new(url: &str, config: SourceConfig, entropy: Entropy) -> Result<Self, UrlError> {
-        let url = Url::normalize(url)?;
-        check_scheme(Url::parse(&url)?)?;
-        let place = Place { url, foreign: false, as_get: false };
+        let place = Place::new(url)?;
         Ok(Self {
             stream: Stream::new(config.stream),
             config,
@@ -267,7 +253,7 @@ impl EventSource {
             return false;
         }
         match head.status() {
-            200 if is_event_stream(head) => {
+            200 if answer::is_event_stream(head) => {
                 (self.phase, self.due, self.opened) = (Phase::Open, None, None);
                 (self.attempts, self.redirects) = (0, 0);
                 return true;
@@ -280,7 +266,7 @@ impl EventSource {
                 }
             }
             status @ (408 | 425 | 429 | 500..=599) if self.config.retry_statuses => {
-                self.retry_after = retry_after(head).unwrap_or_default();
+                self.retry_after = answer::retry_after(head).unwrap_or_default();
                 self.over = Some(Lost::Status(status));
             }
             status => self.error = Some(SourceError::Status(status)),
@@ -314,21 +300,9 @@ impl EventSource {
         if self.redirects > self.config.max_redirects {
             return Err(SourceError::TooManyRedirects);
         }
-        let location = head.only("location").and_then(|value| core::str::from_utf8(value).ok());
-        let location = location.ok_or(SourceError::Redirect(None))?;
-        let url = |error| SourceError::Redirect(Some(error));
-        let from = Url::parse(&self.place.url).map_err(url)?;
-        let target = from.join(location).map_err(url)?;
-        let to = Url::parse(&target).map_err(url)?;
-        check_scheme(to).map_err(url)?;
-        if from.is_secure() && !to.is_secure() {
-            return Err(SourceError::Insecure);
-        }
-        // Fetch, HTTP-redirect fetch, 12.
-        let as_get = status == 303 || matches!(status, 301 | 302) && self.wanted.method == "POST";
-        let foreign = self.place.foreign || !from.same_origin(&to);
+        let to = self.place.redirected(status, head, &self.wanted.method)?;
         let permanent = matches!(status, 301 | 308) && self.place.url == self.home.url;
-        self.place = Place { url: target, foreign, as_get: self.place.as_get || as_get };
+        self.place = to;
         if permanent || self.config.keep_redirects {
             self.home = self.place.clone();
         }
@@ -509,33 +483,4 @@ impl core::fmt::Debug for EventSource {
         let mut source = f.debug_struct("EventSource");
         source.field("origin", &origin).field("phase", &self.phase).finish_non_exhaustive()
     }
-}
-
-fn check_scheme(url: Url<'_>) -> Result<(), UrlError> {
-    if matches!(url.scheme(), "http" | "https") { Ok(()) } else { Err(UrlError::Scheme) }
-}
-
-/// HTML 9.2.3, and as in browsers a charset that is named is UTF-8.
-fn is_event_stream(head: &impl ResponseView) -> bool {
-    let Some(value) = head.only("content-type") else { return false };
-    let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-    let is_type = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(b"text/event-stream"));
-    let other_charset = parts.any(|parameter| {
-        let Some((name, charset)) = parameter.split_at_checked(8) else { return false };
-        let charset =
-            charset.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(charset);
-        name.eq_ignore_ascii_case(b"charset=")
-            && ![&b"utf-8"[..], b"utf8"].iter().any(|utf8| charset.eq_ignore_ascii_case(utf8))
-    });
-    is_type && !other_charset
-}
-
-/// RFC 9110, 10.2.3: seconds. A date needs a clock.
-fn retry_after(head: &impl ResponseView) -> Option<Duration> {
-    let digits = head.only("retry-after")?;
-    let seconds = digits.iter().try_fold(0_u64, |seconds, byte| {
-        let digit = byte.is_ascii_digit().then_some(u64::from(byte & 0xf))?;
-        Some(seconds.saturating_mul(10).saturating_add(digit))
-    });
-    seconds.map(Duration::from_secs)
 }
