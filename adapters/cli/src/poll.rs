@@ -13,8 +13,8 @@ connections. Each line of standard input is a text message. Each message that co
 `binary` and its base64. With --json, one object a line:
   {\"kind\":\"text\",\"text\":\"…\",\"time\":1700000000.123}
   {\"kind\":\"binary\",\"base64\":\"…\",\"time\":…}     {\"kind\":\"closed\",\"code\":1000,\"reason\":\"\",\"time\":…}
-Requests that fail, and are made again, are told on standard error. At the end of standard input it says goodbye, when the server
-has everything; --wait stays longer.
+Requests that fail, and are made again, are told on standard error. When standard input has ended, the server has everything, and
+nothing has come for a second (--wait), it says goodbye.
 
 Exit status:
   0  it ended in order: by you, or by the server with code 1000, 1001 or none
@@ -23,7 +23,7 @@ Exit status:
 
 Examples:
   stillwire poll http://127.0.0.1:3000/poll                        type, and read; Ctrl-D or Ctrl-C ends it
-  echo hello | stillwire poll --wait 1 http://127.0.0.1:3000/poll   one message, and the answers of a second
+  echo hello | stillwire poll http://127.0.0.1:3000/poll           one message, and what comes of it
   stillwire poll --listen --json http://127.0.0.1:3000/poll | jq -r .text
   stillwire poll --retries 2 -H 'cookie: session=…' https://chat.example/poll
 The same by hand:

@@ -1,10 +1,10 @@
 //! Lines of standard input are messages, and messages are lines of standard output: what `ws` and `poll` do once they are
 //! connected.
 
-use core::{fmt::Display, pin::pin, time::Duration};
+use core::{cell::Cell, fmt::Display, pin::pin, time::Duration};
 use std::{
     io::{self, BufRead},
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -25,9 +25,9 @@ pub(crate) struct Talk {
     /// Lines of standard input are base64, and are sent as binary messages
     #[arg(long)]
     binary: bool,
-    /// When standard input has ended, stay for so long; without a number, until the server ends it
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, value_parser = seconds)]
-    wait: Option<Option<Duration>>,
+    /// When standard input has ended, stay until nothing has come for so long, or `forever`: until the server ends it
+    #[arg(long, value_name = "SECONDS", value_parser = how_long, default_value = "1")]
+    wait: Duration,
     /// Do not read standard input; print what comes
     #[arg(long, conflicts_with_all = ["wait", "binary"])]
     listen: bool,
@@ -54,9 +54,9 @@ impl Talk {
         R: Stream<Item = Result<Message, E>> + Unpin,
         W: Sink<Message, Error = SendError> + Unpin,
     {
-        let (stop, mut came) = (Notify::new(), 0);
+        let (stop, heard, mut came) = (Notify::new(), Cell::new(Instant::now()), 0);
         let mut out = Printer::stdout(self.json);
-        let mut speaking = pin!(self.speak(writer, &stop));
+        let mut speaking = pin!(self.speak(writer, &stop, &heard));
         let (mut spoken, mut over) = (false, false);
         loop {
             let message = tokio::select! {
@@ -77,6 +77,7 @@ impl Talk {
                 Some(_) if over => {}
                 Some(message) => {
                     came += 1;
+                    heard.set(Instant::now());
                     over = self.count == Some(came);
                     match out.message(&message, SystemTime::now()) {
                         // Who reads has seen enough.
@@ -94,12 +95,12 @@ impl Talk {
     }
 
     /// Says everything, stays as long as it is to, and says goodbye.
-    async fn speak<W>(&self, mut writer: W, stop: &Notify) -> Result<(), String>
+    async fn speak<W>(&self, mut writer: W, stop: &Notify, heard: &Cell<Instant>) -> Result<(), String>
     where
         W: Sink<Message, Error = SendError> + Unpin,
     {
         let said = tokio::select! {
-            said = self.say(&mut writer) => said,
+            said = self.say(&mut writer, heard) => said,
             () = stop.notified() => Ok(()),
         };
         // Who is gone already needs no goodbye.
@@ -107,7 +108,8 @@ impl Talk {
         said
     }
 
-    async fn say<W>(&self, writer: &mut W) -> Result<(), String>
+    /// `heard` is when the last message came.
+    async fn say<W>(&self, writer: &mut W, heard: &Cell<Instant>) -> Result<(), String>
     where
         W: Sink<Message, Error = SendError> + Unpin,
     {
@@ -126,19 +128,26 @@ impl Talk {
         }
         let mut lines = lines();
         while let Some(line) = lines.recv().await {
-            let line = line.map_err(|error| format!("standard input: {error}"))?;
-            let message = match self.binary {
-                true => Message::from(STANDARD.decode(line.trim()).map_err(|error| error.to_string())?),
-                false => Message::from(line),
-            };
-            if let Err(error) = writer.send(message).await {
+            // What is there already goes along: polling makes one request of it.
+            let mut next = Some(line);
+            while let Some(line) = next {
+                let line = line.map_err(|error| format!("standard input: {error}"))?;
+                let message = match self.binary {
+                    true => Message::from(STANDARD.decode(line.trim()).map_err(|error| error.to_string())?),
+                    false => Message::from(line),
+                };
+                if let Err(error) = writer.feed(message).await {
+                    return failed(error);
+                }
+                next = lines.try_recv().ok();
+            }
+            if let Err(error) = writer.flush().await {
                 return failed(error);
             }
         }
-        match self.wait {
-            None => {}
-            Some(Some(time)) => tokio::time::sleep(time).await,
-            Some(None) => core::future::pending().await,
+        heard.set(Instant::now());
+        while let Some(left) = self.wait.checked_sub(heard.get().elapsed()) {
+            tokio::time::sleep(left).await;
         }
         Ok(())
     }
@@ -165,9 +174,13 @@ impl<R> Talked<R> {
     }
 }
 
+fn how_long(text: &str) -> Result<Duration, String> {
+    if text == "forever" { Ok(Duration::MAX) } else { seconds(text) }
+}
+
 /// Lines of standard input, without their ends. A thread reads them: it may wait for ever, and must not hold up the end.
 fn lines() -> mpsc::Receiver<io::Result<String>> {
-    let (sender, receiver) = mpsc::channel(16);
+    let (sender, receiver) = mpsc::channel(64);
     std::thread::spawn(move || {
         for line in io::stdin().lock().lines() {
             if sender.blocking_send(line).is_err() {

@@ -10,8 +10,8 @@ Each line of standard input is a text message. Each message that comes is a line
 its base64. With --json, one object a line:
   {\"kind\":\"text\",\"text\":\"…\",\"time\":1700000000.123}
   {\"kind\":\"binary\",\"base64\":\"…\",\"time\":…}     {\"kind\":\"closed\",\"code\":1000,\"reason\":\"\",\"time\":…}
-What else happens is told on standard error. At the end of standard input it says goodbye and prints what the server still says
-before its own goodbye; --wait stays longer.
+What else happens is told on standard error. When standard input has ended and nothing has come for a second (--wait), it says
+goodbye.
 
 Exit status:
   0  it ended in order: by you, or by the server with code 1000, 1001 or none
@@ -20,7 +20,7 @@ Exit status:
 
 Examples:
   stillwire ws ws://127.0.0.1:3000/ws                            type, and read; Ctrl-D or Ctrl-C ends it
-  echo hello | stillwire ws --wait 1 wss://echo.example/          one message, and the answers of a second
+  echo hello | stillwire ws wss://echo.example/                  one message, and what comes of it
   stillwire ws --count 1 -m '{\"op\":\"ping\"}' --listen URL          ask, print one answer, end
   stillwire ws --listen --json URL | jq -r 'select(.kind==\"text\").text'
   stillwire ws -H 'authorization: Bearer …' --subprotocol graphql-transport-ws URL

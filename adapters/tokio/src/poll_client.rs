@@ -327,7 +327,8 @@ fn land(
             machine.answered(what, status, &body, inbox, outbox, now());
             if was.is_none() && machine.sid().is_some() {
                 tell(Notice::Opened);
-            } else if status >= 300 {
+            } else if status >= 300 && (machine.is_open() || status != 404) {
+                // A session that we have ended is not found any more.
                 tell(Notice::Failed { what, why: &format!("status {status}") });
             }
         }
