@@ -1,5 +1,6 @@
 //! Polling through a proxy that hates it: connections cut anywhere, answers lost, requests that come twice. Every message
 //! arrives once, in order, in both directions.
+#![cfg(feature = "interop")]
 
 use core::time::Duration;
 use std::{
@@ -228,4 +229,50 @@ async fn every_message_once_through_a_bad_proxy() {
     }
     println!("requests cut, answers lost, answers cut, requests twice, fine: {totals:?}");
     assert!(totals.iter().all(|total| *total > 20), "{totals:?}");
+}
+
+/// The blocking client, with an echo.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_blocking_client_through_a_bad_proxy() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut config = Config::default();
+    config.polling = polling_config();
+    let (server, _handle) = Server::new(listener, config);
+    tokio::spawn(server.serve(|mut peer| async move {
+        while let Ok(Some(message)) = peer.recv().await {
+            if peer.send(message).await.is_err() {
+                break;
+            }
+        }
+    }));
+    let (address, mishaps) = proxy(address, Dice::new(7)).await;
+    let talking = tokio::task::spawn_blocking(move || {
+        let url = format!("http://{address}/poll");
+        let mut client =
+            stillwire_std::PollClient::with(&url, &polling_config(), stillwire_std::Route::default())
+                .unwrap();
+        for round in 0..10 {
+            for n in 0..10 {
+                client.send_text(&format!("{round} {n}")).unwrap();
+                client.send_binary(&[round, n]).unwrap();
+            }
+            if round % 2 == 0 {
+                client.flush().unwrap();
+            }
+            for n in 0..10 {
+                let text = format!("{round} {n}");
+                assert!(
+                    matches!(client.next(), Ok(Some(polling::Event::Text(came))) if came == text.as_str())
+                );
+                assert_eq!(client.next(), Ok(Some(polling::Event::Binary(&[round, n]))));
+            }
+        }
+        client.send_close(1000, "done").unwrap();
+        assert!(matches!(client.next(), Ok(Some(polling::Event::Closed { code: 1000, .. }))));
+        assert_eq!(client.next(), Ok(None));
+        assert_eq!(client.flush(), Ok(()));
+    });
+    timeout(Duration::from_secs(60), talking).await.expect("it is stuck").unwrap();
+    assert!(mishaps.fine.load(Ordering::Relaxed) > 20, "{mishaps:?}");
 }
