@@ -21,9 +21,15 @@
 use core::fmt;
 
 #[cfg(feature = "alloc")]
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::vec::Vec;
 #[cfg(feature = "alloc")]
 use bytes::Bytes;
+
+#[cfg(feature = "alloc")]
+use queue::{Queue, Segment};
+
+#[cfg(feature = "alloc")]
+mod queue;
 
 /// The outbox lacks room; nothing was written. Send some of it and try again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -50,37 +56,6 @@ enum Storage<'s> {
     Owned(Queue),
 }
 
-/// One open buffer, and the shared frames that lie between runs of it.
-#[cfg(feature = "alloc")]
-struct Queue {
-    /// Copied bytes; those before `head` have left.
-    open: Vec<u8>,
-    head: usize,
-    /// Where the run begins that no segment has yet: it is the last one.
-    sealed: usize,
-    segments: VecDeque<Segment>,
-    queued: usize,
-    limit: usize,
-    /// How large the open buffer was when it was last given back: the next burst begins with that much.
-    burst: usize,
-}
-
-/// So many bytes of the open buffer, and a shared frame behind them.
-#[cfg(feature = "alloc")]
-struct Segment {
-    copied: usize,
-    shared: Bytes,
-}
-
-/// A drained outbox keeps this much memory at most.
-#[cfg(feature = "alloc")]
-const KEPT: usize = 512;
-/// A buffer begins with as many bytes as the last burst had, but with no more than this.
-#[cfg(feature = "alloc")]
-const MAX_BURST: usize = 32 * 1024;
-/// Heads are written as a whole and then cut.
-#[cfg(feature = "alloc")]
-const SLACK: usize = 16;
 /// Sharing a smaller frame costs more than copying it.
 #[cfg(feature = "alloc")]
 const SHARE_FROM: usize = 512;
@@ -109,7 +84,7 @@ impl<'s> Outbox<'s> {
         match &self.storage {
             Storage::Borrowed { bytes, head, tail } => bytes.len() - (tail - head),
             #[cfg(feature = "alloc")]
-            Storage::Owned(queue) => queue.limit.saturating_sub(queue.queued),
+            Storage::Owned(queue) => queue.room(),
         }
     }
 
@@ -136,7 +111,7 @@ impl<'s> Outbox<'s> {
         match &mut self.storage {
             Storage::Borrowed { bytes, head, tail } => {
                 if bytes.len() - *tail < n {
-                    bytes.copy_within(*head..*tail, 0);
+                    crate::slide::slide(bytes, *head..*tail, 0);
                     (*head, *tail) = (0, *tail - *head);
                 }
                 let start = *tail;
@@ -157,11 +132,7 @@ impl<'s> Outbox<'s> {
         match &mut self.storage {
             Storage::Borrowed { head, tail, .. } => *tail = (*tail).saturating_sub(n).max(*head),
             #[cfg(feature = "alloc")]
-            Storage::Owned(queue) => {
-                let n = n.min(queue.open.len() - queue.sealed.max(queue.head));
-                queue.open.truncate(queue.open.len() - n);
-                queue.queued -= n;
-            }
+            Storage::Owned(queue) => queue.unclaim(n),
         }
     }
 
@@ -174,7 +145,7 @@ impl<'s> Outbox<'s> {
         let n = parts.iter().map(|part| part.len()).sum();
         #[cfg(feature = "alloc")]
         if let Storage::Owned(queue) = &mut self.storage {
-            if n > queue.limit.saturating_sub(queue.queued) {
+            if n > queue.room() {
                 return Err(Full { needed: n });
             }
             queue.make_room(n);
@@ -183,7 +154,7 @@ impl<'s> Outbox<'s> {
         }
         let mut room = self.claim(n)?;
         for part in parts {
-            let (now, later) = room.split_at_mut(part.len().min(room.len()));
+            let Some((now, later)) = room.split_at_mut_checked(part.len()) else { break };
             now.copy_from_slice(part);
             room = later;
         }
@@ -233,15 +204,20 @@ impl<'s> Outbox<'s> {
         #[cfg(feature = "alloc")]
         if let Storage::Owned(queue) = &mut self.storage {
             let n = blocks.as_flattened().len();
-            if n > queue.limit.saturating_sub(queue.queued) {
+            if n > queue.room() {
                 return Err(Full { needed: n });
             }
             queue.make_room(n);
-            blocks.iter().for_each(|block| queue.open.extend_from_slice(&map(block)));
+            // A loop, and no closure: that would be compiled without the caller's wide instructions.
+            for block in blocks {
+                queue.open.extend_from_slice(&map(block));
+            }
             return Ok(());
         }
         let room = self.claim(blocks.as_flattened().len())?;
-        room.as_chunks_mut().0.iter_mut().zip(blocks).for_each(|(to, block)| *to = map(block));
+        for (to, block) in room.as_chunks_mut().0.iter_mut().zip(blocks) {
+            *to = map(block);
+        }
         Ok(())
     }
 
@@ -324,15 +300,12 @@ impl<'s> Outbox<'s> {
         self.rest();
     }
 
-    /// Gives the memory of an empty growing outbox back, until something is written again: it keeps up to 512 bytes
+    /// Gives the memory of an empty growing outbox back, until something is written again: it keeps up to 32 KiB
     /// otherwise. Nothing happens while bytes wait, or over a borrowed slice.
     pub fn rest(&mut self) {
         #[cfg(feature = "alloc")]
-        if let Storage::Owned(queue) = &mut self.storage
-            && queue.queued == 0
-        {
-            (queue.open, queue.segments) = (Vec::new(), VecDeque::new());
-            (queue.head, queue.sealed) = (0, 0);
+        if let Storage::Owned(queue) = &mut self.storage {
+            queue.rest();
         }
     }
 
@@ -352,14 +325,44 @@ impl Outbox<'static> {
     /// An outbox that starts with no memory and grows as bytes are written; at most `limit` bytes wait in it.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
-        let (open, segments) = (Vec::new(), VecDeque::new());
-        let queue = Queue { open, head: 0, sealed: 0, segments, queued: 0, limit, burst: 0 };
-        Self { storage: Storage::Owned(queue), sent: 0, finished: false }
+        Self { storage: Storage::Owned(Queue::new(limit)), sent: 0, finished: false }
     }
 }
 
 #[cfg(feature = "alloc")]
 impl Outbox<'_> {
+    /// Bytes are written into `shared` from now on, the one buffer of many connections that a thread drives in turn:
+    /// [`settle`](Self::settle) gives it back before the next one's turn. So a burst of answers allocates nothing, and what
+    /// has left takes no memory.
+    ///
+    /// Nothing happens while bytes wait, or over a borrowed slice.
+    ///
+    /// ```
+    /// use stillwire::Outbox;
+    ///
+    /// let mut shared = Vec::with_capacity(64 * 1024);
+    /// let mut outbox = Outbox::with_limit(4096);
+    /// outbox.lend(&mut shared);
+    /// outbox.put(&[b"hello"])?;
+    /// outbox.advance(5);
+    /// outbox.settle(&mut shared);
+    /// assert_eq!((outbox.allocated(), shared.capacity()), (0, 64 * 1024));
+    /// # Ok::<(), stillwire::Full>(())
+    /// ```
+    pub fn lend(&mut self, shared: &mut Vec<u8>) {
+        if let Storage::Owned(queue) = &mut self.storage {
+            queue.lend(shared);
+        }
+    }
+
+    /// Gives back what was [lent](Self::lend), if it was. Where bytes wait, they move into memory of the outbox's own, just
+    /// as much as they need.
+    pub fn settle(&mut self, shared: &mut Vec<u8>) {
+        if let Storage::Owned(queue) = &mut self.storage {
+            queue.settle(shared);
+        }
+    }
+
     /// Queues bytes that many outboxes share, such as one frame of a broadcast: not copied from 512 bytes on
     /// where the outbox grows, copied into a borrowed slice.
     ///
@@ -368,83 +371,14 @@ impl Outbox<'_> {
     pub fn push_shared(&mut self, shared: &Bytes) -> Result<(), Full> {
         match &mut self.storage {
             Storage::Owned(queue) if shared.len() >= SHARE_FROM => {
-                if shared.len() > queue.limit.saturating_sub(queue.queued) {
+                if shared.len() > queue.room() {
                     return Err(Full { needed: shared.len() });
                 }
-                let copied = queue.open.len() - queue.sealed.max(queue.head);
-                queue.sealed = queue.open.len();
-                queue.segments.push_back(Segment { copied, shared: shared.clone() });
-                queue.queued += shared.len();
+                queue.share(shared.clone());
                 Ok(())
             }
             _ => self.put(&[shared]),
         }
-    }
-}
-
-#[cfg(feature = "alloc")]
-impl Queue {
-    /// Counts `n` new bytes in; returns where in the open buffer they go.
-    #[inline]
-    fn make_room(&mut self, n: usize) -> usize {
-        if self.open.capacity() - self.open.len() < n {
-            self.grow(n);
-        }
-        self.queued += n;
-        self.open.len()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn grow(&mut self, n: usize) {
-        let waiting = self.open.len() - self.head;
-        // The bytes that have left pay for the move of those that have not.
-        if self.head >= waiting {
-            self.open.copy_within(self.head.., 0);
-            self.open.truncate(waiting);
-            self.sealed = self.sealed.saturating_sub(self.head);
-            self.head = 0;
-        }
-        let n = if self.open.capacity() == 0 { self.burst.max(n) } else { n };
-        self.open.reserve(n.saturating_add(SLACK));
-    }
-
-    fn advance(&mut self, n: usize) {
-        debug_assert!(n <= self.queued, "more was sent than there was");
-        let mut left = n.min(self.queued);
-        self.queued -= left;
-        if self.queued == 0 {
-            return self.drained();
-        }
-        while let Some(segment) = self.segments.front_mut() {
-            let copied = left.min(segment.copied);
-            segment.copied -= copied;
-            self.head += copied;
-            let shared = (left - copied).min(segment.shared.len());
-            bytes::Buf::advance(&mut segment.shared, shared);
-            left -= copied + shared;
-            if segment.copied > 0 || !segment.shared.is_empty() {
-                return;
-            }
-            self.segments.pop_front();
-        }
-        self.head += left;
-    }
-
-    /// An idle connection keeps no buffer.
-    fn drained(&mut self) {
-        if self.open.capacity() > KEPT {
-            self.burst = self.open.len().min(MAX_BURST);
-            self.open = Vec::new();
-        } else {
-            self.open.clear();
-        }
-        if self.segments.capacity() > 8 {
-            self.segments = VecDeque::new();
-        } else {
-            self.segments.clear();
-        }
-        (self.head, self.sealed) = (0, 0);
     }
 }
 
@@ -518,7 +452,7 @@ mod tests {
                 outbox.advance(n);
             }
             assert!(got == put, "step {step}");
-            assert!(outbox.allocated() <= KEPT && outbox.chunk().is_empty());
+            assert!(outbox.allocated() <= queue::KEPT && outbox.chunk().is_empty());
             outbox.rest();
             assert_eq!(outbox.allocated(), 0);
             assert_eq!(outbox.sent(), put.len() as u64);

@@ -10,7 +10,6 @@ part_fmt() {
   run cargo fmt --all --check
   run cargo fmt --manifest-path tests/nostd/Cargo.toml --check
   run cargo fmt --manifest-path fuzz/Cargo.toml --check
-  run cargo fmt --manifest-path tests/compare/Cargo.toml --all --check
 }
 
 part_layers() {
@@ -18,12 +17,15 @@ part_layers() {
   run python3 tests/parts/layers.py
 }
 
+# All of the workspace but the program that we are compared with others in, and with it all the others: see part_peers.
+ours=(--locked --workspace --exclude stillwire-compare)
+
 part_clippy() {
-  run cargo clippy --locked --workspace --all-targets -- -D warnings
+  run cargo clippy "${ours[@]}" --all-targets -- -D warnings
 }
 
 part_test() {
-  run cargo test --locked --workspace
+  run cargo test "${ours[@]}"
 }
 
 # The adapters without and with what is optional. (The workspace's own build has TLS on for tokio, and off for std.)
@@ -44,7 +46,7 @@ part_features() {
 # proof is none. It builds with the versions of the workspace's lock file.
 part_tiers() {
   local tier
-  for tier in '' alloc std deflate; do
+  for tier in '' alloc std deflate http simd; do
     run cargo clippy --locked -p stillwire --lib --no-default-features --features "$tier" -- -D warnings
     run cargo test --locked -p stillwire --lib --no-default-features --features "$tier"
   done
@@ -70,11 +72,11 @@ fails_because() {
 }
 
 part_sizes() {
-  run cargo test --locked --workspace --test sizes -- --nocapture
+  run cargo test "${ours[@]}" --test sizes -- --nocapture
 }
 
 part_docs() {
-  RUSTDOCFLAGS='-D warnings' run cargo doc --locked --workspace --lib --no-deps
+  RUSTDOCFLAGS='-D warnings' run cargo doc "${ours[@]}" --lib --no-deps
 }
 
 part_laws() {

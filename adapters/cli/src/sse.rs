@@ -21,7 +21,7 @@ with jitter) and asks for what came after the last event that it has.
 
 Exit status:
   0  the server said that it is over (204), or the answer is complete (--once)
-  1  it has failed for good: another status, no event stream, too many attempts
+  1  it has failed for good: no such URL, another status, no event stream, too many attempts
   2  the command line is wrong
 
 Examples:

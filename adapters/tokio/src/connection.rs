@@ -33,6 +33,8 @@ pub(crate) struct Rest {
     pub(crate) unflushed: bool,
     /// When a shutdown is given up that the stream does not complete.
     give_up: Option<Instant>,
+    /// The moment of the last event, while more of them may have come with it.
+    read: Option<Instant>,
     /// The inbox has borrowed its memory.
     pub(crate) lent: bool,
 }
@@ -57,11 +59,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
     /// # Errors
     /// As [`next`](Self::next).
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error<M::Error>>> {
+        // What was read together came at the same moment: a look at the clock costs as much as a small message.
+        if let Some(read) = self.rest.read.take()
+            && self.link.want(read).map_err(Error::Protocol)? == Want::Deliver
+        {
+            self.rest.read = Some(read);
+            self.poll_flush_mark(cx);
+            return Poll::Ready(Ok(true));
+        }
         let mut now = now();
         self.catch_up(now, cx)?;
         loop {
             match self.link.want(now).map_err(Error::Protocol)? {
                 Want::Deliver => {
+                    self.rest.read = Some(now);
                     self.poll_flush_mark(cx);
                     return Poll::Ready(Ok(true));
                 }

@@ -3,6 +3,7 @@
 //! Everybody reads the same frames, up to 64 KiB at a time, and writes into the same kind of sink. Senders may batch.
 //! The limits are one copy of all the bytes of the wire, and one copy and one xor.
 
+mod deflated;
 mod more_peers;
 mod ours;
 mod peers;
@@ -49,19 +50,25 @@ pub struct Message {
 const SIZES: [(usize, &str); 5] =
     [(16, "16 B"), (128, "128 B"), (1 << 10, "1 KiB"), (16 << 10, "16 KiB"), (1 << 20, "1 MiB")];
 
+const NONE: f64 = 0.0;
+
 /// What we want to be, in relation to the fastest peer in Rust, for each size. They are told, and gate nothing: how fast a
 /// machine copies and how fast it computes differ too much.
-const BARS: [(&str, [f64; 5]); 5] = [
+const BARS: [(&str, [f64; 5]); 7] = [
     ("ws receive, binary", [2.75, 2.3, 1.5, 0.95, 1.8]),
     ("ws receive, ASCII text", [2.5, 2.4, 1.4, 0.95, 1.5]),
     ("ws receive, mixed text", [1.8, 2.1, 1.25, 0.95, 1.3]),
     ("ws send, server", [1.9, 1.8, 1.1, 0.95, 0.95]),
     ("ws send, client", [1.2, 1.1, 0.95, 0.95, 1.1]),
+    // Here the peer is the compressor itself; smaller messages are not worth it.
+    ("ws receive, deflate", [NONE, NONE, 0.95, 0.95, 0.95]),
+    ("ws send, deflate", [NONE, NONE, 0.95, 0.95, 0.95]),
 ];
 
 pub fn bar(bench: &str, case: &str) -> Option<f64> {
     let column = SIZES.iter().position(|(_, size)| *size == case)?;
-    BARS.iter().find(|(row, _)| *row == bench).map(|(_, bars)| bars[column])
+    let bar = BARS.iter().find(|(row, _)| *row == bench).map(|(_, bars)| bars[column]);
+    bar.filter(|bar| *bar > NONE)
 }
 
 /// All of them; each is made when its turn comes.
@@ -73,17 +80,19 @@ pub fn cases() -> impl Iterator<Item = Case> {
                 1 => receivers(Content::Ascii, len),
                 2 => receivers(Content::Mixed, len),
                 3 => senders(Role::Server, len),
-                _ => senders(Role::Client, len),
+                4 => senders(Role::Client, len),
+                5 => (deflated::receivers(len), None),
+                _ => (deflated::senders(len), None),
             };
             let (bench, case) = ((*bench).to_owned(), size.to_owned());
-            Case { bench, case, contenders, limit: Some(limit), bytes_per_op: len }
+            Case { bench, case, contenders, limit, bytes_per_op: len }
         })
     })
 }
 
 type Contenders = Vec<(&'static str, Box<dyn AnyContender>)>;
 
-fn receivers(content: Content, len: usize) -> (Contenders, Box<dyn AnyContender>) {
+fn receivers(content: Content, len: usize) -> (Contenders, Option<Box<dyn AnyContender>>) {
     let mut random = 7;
     let frame = head_len(Role::Client, len) + len;
     let mut wire = Vec::with_capacity(LAP + frame);
@@ -109,10 +118,10 @@ fn receivers(content: Content, len: usize) -> (Contenders, Box<dyn AnyContender>
         "limit: copy, xor",
         Box::new(CopyIn::<true> { pipe: pipe(), into: vec![1; 64 << 10], frame, ahead: 0 }),
     ));
-    (all, Box::new(copy))
+    (all, Some(Box::new(copy)))
 }
 
-fn senders(role: Role, len: usize) -> (Contenders, Box<dyn AnyContender>) {
+fn senders(role: Role, len: usize) -> (Contenders, Option<Box<dyn AnyContender>>) {
     let payload: &'static [u8] = payload(Content::Binary, len, &mut 7).leak();
     let message = Message { role, payload };
     let nothing: Rc<[u8]> = Rc::new([0]);
@@ -141,7 +150,7 @@ fn senders(role: Role, len: usize) -> (Contenders, Box<dyn AnyContender>) {
         let masked = CopyOut { masked: true, ..copy(Pipe::new(&nothing)) };
         all.push(("limit: copy, xor", Box::new(masked)));
     }
-    (all, Box::new(copy(Pipe::new(&nothing))))
+    (all, Some(Box::new(copy(Pipe::new(&nothing)))))
 }
 
 pub trait Sends {

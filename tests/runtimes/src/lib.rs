@@ -11,6 +11,8 @@
 //! The story they tell:
 #![doc = include_str!("../../../docs/drivers.md")]
 
+#[cfg(target_os = "linux")]
+pub mod ring;
 mod table;
 
 use core::time::Duration;

@@ -46,7 +46,7 @@ pub fn serve(who: &str) -> Checked<()> {
 
 async fn echo_peer(mut peer: stillwire_tokio::Peer) {
     while let Ok(Some(message)) = peer.recv().await {
-        if peer.send(message).await.is_err() {
+        if peer.feed(message).await.is_err() {
             break;
         }
     }
@@ -119,7 +119,7 @@ async fn raw(mut socket: TcpStream) -> Checked<()> {
     }
 }
 
-/// As the example `echo` of our adapter.
+/// As the example `ws_echo` of our adapter.
 async fn ours(socket: TcpStream) -> Checked<()> {
     let exchange = http::Exchange::new(http::Config::default());
     let mut http = Connection::new(socket, exchange, (1 << 20) + 4096, 2 << 20);

@@ -1,10 +1,10 @@
-//! One thread, epoll, and **one receive buffer for all connections**: an idle connection keeps its state and no buffer.
+//! One thread, epoll, and **one pair of buffers for all connections**: an idle connection keeps its state and no buffer.
 
 use std::io::{self, ErrorKind, Read, Write};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use stillwire::{Instant, Outbox, Want};
+use stillwire::{Instant, Want};
 use stillwire_runtimes::{Peer, Table, listen, now, until};
 
 /// More than these wait in the listener's queue.
@@ -20,6 +20,7 @@ struct Connection {
     /// epoll speaks up once; until a call would have blocked, these stay true.
     readable: bool,
     writable: bool,
+    ended: bool, // by the peer: epoll has said all
 }
 
 enum Turn {
@@ -34,7 +35,7 @@ fn main() -> io::Result<()> {
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(1024));
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let (mut table, mut turns) = (Table::<Connection>::new(MOST), Vec::new());
-    let (mut shared, mut acceptable) = (vec![0; 64 * 1024], true);
+    let (mut shared, mut acceptable) = ([vec![0; 64 * 1024], Vec::new()], true);
     loop {
         // 1. Sleep until a socket or a deadline has something to say.
         match poll.poll(&mut events, table.sleep(now())) {
@@ -46,6 +47,7 @@ fn main() -> io::Result<()> {
             if let Some(connection) = table.get_mut(event.token().0) {
                 connection.readable |= event.is_readable();
                 connection.writable |= event.is_writable();
+                connection.ended |= event.is_read_closed();
                 turns.push(event.token().0);
             } else if event.token() == LISTENER {
                 acceptable = true;
@@ -71,7 +73,7 @@ fn main() -> io::Result<()> {
                 Ok((socket, _)) => {
                     let _ = socket.set_nodelay(true);
                     let peer = Peer::new(largest);
-                    let id = table.insert(Connection { socket, peer, readable: true, writable: true });
+                    let id = table.insert(Connection { socket, peer, readable: true, writable: true, ended: false });
                     if let Some(Connection { socket, .. }) = table.get_mut(id) {
                         poll.registry().register(socket, Token(id), BOTH)?;
                     }
@@ -87,10 +89,11 @@ fn main() -> io::Result<()> {
 }
 
 impl Connection {
-    fn turn(&mut self, now: Instant, shared: &mut Vec<u8>) -> io::Result<Turn> {
-        let turn = self.drive(now, shared);
-        self.peer.inbox().into_iter().for_each(|inbox| inbox.settle(shared));
-        self.peer.outbox().into_iter().for_each(Outbox::rest);
+    fn turn(&mut self, now: Instant, [from, to]: &mut [Vec<u8>; 2]) -> io::Result<Turn> {
+        self.peer.outbox().into_iter().for_each(|outbox| outbox.lend(to));
+        let turn = self.drive(now, from);
+        self.peer.inbox().into_iter().for_each(|inbox| inbox.settle(from));
+        self.peer.outbox().into_iter().for_each(|outbox| outbox.settle(to));
         turn
     }
 
@@ -130,10 +133,15 @@ impl Connection {
         let may_read = self.readable && self.peer.may_read();
         let Some(inbox) = self.peer.inbox().filter(|_| may_read) else { return Ok(false) };
         inbox.lend(shared);
-        match ready(self.socket.read(inbox.spare()), &mut self.readable)? {
+        let spare = inbox.spare();
+        let room = spare.len();
+        match ready(self.socket.read(spare), &mut self.readable)? {
             None => return Ok(false),
             Some(0) => inbox.finish(),
-            Some(n) => inbox.filled(n),
+            Some(n) => {
+                self.readable = n == room || self.ended; // less than there was room for: that was all
+                inbox.filled(n);
+            }
         }
         Ok(true)
     }
