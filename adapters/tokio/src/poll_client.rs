@@ -241,6 +241,10 @@ impl PollClient {
                 land(&mut self.machine, boxes, *what, answer, self.watch.as_mut());
             }
             if !landed {
+                if came {
+                    // Messages for the one who receives, room for those who send, whoever has driven.
+                    self.waiting.wake();
+                }
                 return came;
             }
             came = true;
@@ -362,17 +366,14 @@ impl Whole for PollClient {
     }
 
     fn poll_nudge(&mut self, cx: &mut Context<'_>) {
-        // What came is for `recv`, in whatever task that waits.
-        let came = self.together(cx, Self::drive);
-        if came {
-            self.waiting.wake();
-        }
+        self.together(cx, |client, cx| {
+            client.drive(cx);
+        });
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.together(cx, |client, cx| {
             let flushed = ready!(client.wait_for(cx, |client| client.outbox.is_empty().then_some(())));
-            client.waiting.wake();
             Poll::Ready(flushed.ok_or(SendError::NotOpen))
         })
     }
