@@ -19,6 +19,8 @@
 
 use core::{fmt, ops::Range};
 
+use crate::slide::slide;
+
 /// Bytes from the peer, in order. Offsets are relative to the first unread byte, so they survive compaction.
 ///
 /// Between two calls of a machine the unread bytes change only by growing at the end.
@@ -122,7 +124,7 @@ impl<'s> Inbox<'s> {
         let crowded = self.head >= unread && size - self.tail < size / 2;
         if self.head > 0 && (crowded || self.tail == size) {
             let (head, tail) = (self.head, self.tail);
-            self.storage.bytes_mut().copy_within(head..tail, 0);
+            slide(self.storage.bytes_mut(), head..tail, 0);
             (self.head, self.tail) = (0, unread);
             self.count_moved(unread);
         }
@@ -302,7 +304,7 @@ impl<'s> Inbox<'s> {
     pub fn close_gap(&mut self, gap: Range<usize>) {
         let len = self.tail - self.head;
         if gap.start < gap.end && gap.end <= len {
-            self.unread_mut().copy_within(gap.end..len, gap.start);
+            slide(self.unread_mut(), gap.end..len, gap.start);
             self.tail -= gap.len();
             self.count_moved(len - gap.end);
         }
@@ -329,7 +331,7 @@ impl<'s> Inbox<'s> {
         if self.storage.bytes().len() - tail < n {
             // The bytes that were used up make the room.
             let bytes = self.storage.bytes_mut();
-            bytes.copy_within(head..tail, 0);
+            slide(bytes, head..tail, 0);
             (self.head, self.tail) = (0, len);
             self.count_moved(len);
         }
@@ -387,7 +389,7 @@ impl<'s> Inbox<'s> {
     pub fn move_down(&mut self, from: Range<usize>, to: usize) {
         if to < from.start && from.start < from.end && from.end <= self.tail - self.head {
             self.count_moved(from.len());
-            self.unread_mut().copy_within(from, to);
+            slide(self.unread_mut(), from, to);
         }
     }
 

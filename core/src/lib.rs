@@ -14,6 +14,7 @@ mod inbox;
 mod link;
 mod machine;
 mod outbox;
+mod slide;
 mod text;
 mod time;
 mod transport;

@@ -111,7 +111,7 @@ impl<'s> Outbox<'s> {
         match &mut self.storage {
             Storage::Borrowed { bytes, head, tail } => {
                 if bytes.len() - *tail < n {
-                    bytes.copy_within(*head..*tail, 0);
+                    crate::slide::slide(bytes, *head..*tail, 0);
                     (*head, *tail) = (0, *tail - *head);
                 }
                 let start = *tail;
@@ -154,7 +154,7 @@ impl<'s> Outbox<'s> {
         }
         let mut room = self.claim(n)?;
         for part in parts {
-            let (now, later) = room.split_at_mut(part.len().min(room.len()));
+            let Some((now, later)) = room.split_at_mut_checked(part.len()) else { break };
             now.copy_from_slice(part);
             room = later;
         }

@@ -145,6 +145,9 @@ part_bare_metal() {
     run "${bare[@]}" check --locked -p stillwire-embedded --target "$target"
   done
   run "${bare[@]}" check --locked -p stillwire-embedded --target thumbv6m-none-eabi --features embassy-time,defmt
+  run cargo fmt --manifest-path adapters/embedded/examples/embassy/Cargo.toml --check
+  run "${bare[@]}" check --locked --manifest-path adapters/embedded/examples/embassy/Cargo.toml \
+    --target-dir "$(target_dir)/embassy" --target thumbv7em-none-eabihf
 }
 
 free_port() {
@@ -201,6 +204,19 @@ all_clients() {
   if grep -q '^panic' "$out/board.log"; then cat "$out/board.log"; return 1; fi
 }
 
+# The board connects to the echo of interop-server.
+board_as_client() {
+  local server port
+  need_programs
+  coproc SERVER { "$INTEROP_SERVER" --only ws; }
+  server=$SERVER_PID
+  read -r port <&"${SERVER[0]}"
+  port=${port##*:} port=${port%%\"*}
+  run timeout 300 adapters/embedded/examples/board/run.sh --client lm3s6965evb "$port" | tee "$out/board.log"
+  kill "$server"
+  grep -q '^100 messages came back' "$out/board.log"
+}
+
 part_firmware() {
   need_targets thumbv7m-none-eabi thumbv7em-none-eabihf
   need_qemu
@@ -211,4 +227,45 @@ part_firmware() {
   run cargo fmt --manifest-path adapters/embedded/examples/board/Cargo.toml --check
   on_board lm3s6965evb all_clients
   on_board mps2-an386 clients
+  board_as_client
+}
+
+# The same program on the host and on a board: what it says must be the same.
+part_board_replay() {
+  local there
+  need_targets thumbv7em-none-eabihf
+  need_qemu
+  run cargo fmt --manifest-path tests/replay/Cargo.toml --check
+  rm -rf "$out/replay"
+  REPLAY=$out/replay there=$(target_dir)/replay
+  run cargo run --locked -p stillwire-tests --bin seeds -- "$REPLAY"
+  export REPLAY
+  local build=(build --locked --release --manifest-path tests/replay/Cargo.toml --target-dir "$there")
+  run cargo "${build[@]}"
+  run "${bare[@]}" "${build[@]}" --target thumbv7em-none-eabihf
+  "$there/release/stillwire-replay" >"$out/replay/host.txt"
+  timeout 120 qemu-system-arm -M mps2-an386 -nographic -monitor none -serial null \
+    -semihosting-config enable=on,target=native \
+    -kernel "$there/thumbv7em-none-eabihf/release/stillwire-replay" >"$out/replay/board.txt" 2>"$out/replay/errors.txt"
+  grep -q '[0-9a-f]' "$out/replay/host.txt" || { echo 'nothing was replayed'; return 1; }
+  run cmp "$out/replay/host.txt" "$out/replay/board.txt"
+  echo "$(wc -l <"$out/replay/board.txt") passed, 0 failed"
+}
+
+# How large each endpoint is; its limits stand in tests/size/run.
+part_flash() { sizes_of; }
+
+# With the peers, into the table of docs/firmware.md.
+part_flash_table() { sizes_of --peers; }
+
+sizes_of() {
+  need_targets thumbv7em-none-eabihf
+  need_qemu
+  need python3
+  need_debian llvm-objdump "there is no llvm-objdump" llvm
+  need_debian size "there is no size" binutils
+  run cargo fmt --manifest-path tests/size/Cargo.toml --check
+  export CARGO_COMMAND=${bare[*]} CARGO_TARGET_DIR
+  CARGO_TARGET_DIR=$(target_dir)/size
+  run python3 tests/size/run "$@"
 }

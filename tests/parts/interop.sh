@@ -14,10 +14,11 @@ part_scripts() {
   need_node
   need_python
   local files file
-  run "$out/venv/bin/shellcheck" --external-sources --check-sourced tests/run .ci/run tests/interop/autobahn/*.sh
+  run "$out/venv/bin/shellcheck" --external-sources --check-sourced tests/run .ci/run tests/interop/autobahn/*.sh \
+    adapters/embedded/examples/board/run.sh
   mapfile -t files < <(git ls-files '*.mjs' '*.js')
   for file in "${files[@]}"; do run node --check "$file"; done
-  mapfile -t files < <(git ls-files '*.py')
+  mapfile -t files < <(git ls-files '*.py' tests/size/run)
   run "$python" -c 'import ast, sys
 for name in sys.argv[1:]: ast.parse(open(name, encoding="utf-8").read(), name)' "${files[@]}"
 }
@@ -30,6 +31,14 @@ part_ws_client() {
   need_node
   need_programs
   run node tests/interop/ws-client.mjs
+}
+
+part_ws_browser() {
+  need_node
+  need_chromium
+  need_firefox
+  need_programs
+  run node tests/interop/ws-browser.mjs
 }
 
 part_ws_server() {

@@ -46,7 +46,7 @@ part_features() {
 # proof is none. It builds with the versions of the workspace's lock file.
 part_tiers() {
   local tier
-  for tier in '' alloc std deflate simd; do
+  for tier in '' alloc std deflate http simd; do
     run cargo clippy --locked -p stillwire --lib --no-default-features --features "$tier" -- -D warnings
     run cargo test --locked -p stillwire --lib --no-default-features --features "$tier"
   done

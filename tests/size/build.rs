@@ -2,7 +2,8 @@
 
 fn main() {
     let out = std::env::var("OUT_DIR").unwrap();
-    let memory = "MEMORY {\n  FLASH : ORIGIN = 0x0, LENGTH = 1M\n  RAM : ORIGIN = 0x20000000, LENGTH = 128K\n}\n";
+    let memory =
+        "MEMORY {\n  FLASH : ORIGIN = 0x0, LENGTH = 1M\n  RAM : ORIGIN = 0x20000000, LENGTH = 128K\n}\n";
     std::fs::write(format!("{out}/memory.x"), memory).unwrap();
     println!("cargo:rustc-link-search={out}");
     println!("cargo:rustc-link-arg-bins=-Tlink.x");

@@ -55,7 +55,7 @@ fn the_limits_of_a_head_are_exact() {
     (config.max_head, config.max_line) = (200, 100);
     let verdict = |request: &[u8], step: usize| {
         let (mut inbox, mut outbox) = (Inbox::with_limit(4096), Outbox::with_limit(4096));
-        let mut server = Exchange::new(config.clone());
+        let mut server = Exchange::new(config);
         for piece in request.chunks(step) {
             inbox.push(piece);
             match server.advance(now(), &mut inbox, &mut outbox) {

@@ -50,10 +50,11 @@ struct Seen {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let port = env::args().nth(1).map_or(Ok(3443), |port| port.parse())?;
-    let config = Config::default().gate(|_carrier, request| {
+    let mut config = Config::default().gate(|_carrier, request| {
         // Browsers let any page come here: only our own may.
         if ws::is_same_origin(request) { Ok(()) } else { Err(stillwire_tokio::Response::new(403)) }
     });
+    config.websocket.deflate = Some(ws::Deflate::default());
     let (server, mount) = Mount::new(config);
     let handle = mount.handle();
     let rooms = handle.clone();

@@ -54,5 +54,5 @@ pub use body::Body;
 pub use events::{EventStream, events};
 pub use mount::Mount;
 pub use pipe::Pipe;
-pub use upgrade::{Accepting, Origin, Upgrading, WebSocket};
+pub use upgrade::{Accepting, Origin, OriginCheck, Upgrading, WebSocket};
 pub use view::{Address, View};

@@ -9,10 +9,12 @@ use core::{
 
 use bytes::Buf;
 use http::{Request, Response};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use stillwire::{
     http::RequestView,
     polling::{self, Refused},
+    ws,
 };
 use stillwire_tokio::{Carrier, Config, Handle, Request as Asked, Server, stack::Door};
 
@@ -70,17 +72,19 @@ impl Mount {
             origin: Origin::Any, // the gate's business
             ..Accepting::default()
         };
+        let refuse = |why| self.finish(Refusal::new(why, request.version()).response());
         // A request that is no handshake is told so, and the gate sees only those that are.
-        if let Err(why) = accepting.agree(&View::of(request)) {
-            return self.finish(Refusal::new(why, request.version()).response());
-        }
+        let (answer, machine, subprotocol) = match accepting.agree(&View::of(request)) {
+            Ok(agreed) => agreed,
+            Err(why) => return refuse(why),
+        };
         if let Err(answer) = self.door.ask(Carrier::WebSocket, &asked) {
             return self.finish(of_application(&answer));
         }
-        let (answer, upgrading) = match accepting.upgrade(request) {
-            Ok(agreed) => agreed,
-            Err(refusal) => return self.finish(refusal.response()),
-        };
+        if request.extensions().get::<OnUpgrade>().is_none() {
+            return refuse(ws::UpgradeError::NoUpgrade);
+        }
+        let upgrading = accepting.upgrading(hyper::upgrade::on(request), machine, subprotocol);
         let door = self.door.clone();
         tokio::spawn(async move {
             if let Ok((stream, machine)) = upgrading.into_parts().await {
@@ -110,8 +114,7 @@ impl Mount {
             return of_application(&answer);
         }
         let (pipe, outlet) = pipe();
-        self.door.hand_over(self.door.events(pipe, asked)).await;
-        stream(outlet)
+        if self.door.hand_over(self.door.events(pipe, asked)).await { stream(outlet) } else { unavailable() }
     }
 
     /// One request of the polling protocol: `POST base/open`, and `GET`, `POST` and `DELETE` of `base/SID`. The base is
@@ -173,11 +176,10 @@ impl Mount {
             return of_application(&answer);
         }
         let Some((answer, peer)) = self.door.open(asked) else {
-            return response(503, [("retry-after", "2")], Body::empty());
+            return unavailable();
         };
         // Not answered, not opened: a client that leaves while the server is busy takes its peer with it.
-        self.door.hand_over(peer).await;
-        of_polling(&answer)
+        if self.door.hand_over(peer).await { of_polling(&answer) } else { unavailable() }
     }
 
     /// A body of at most `polling.max_bytes`, each piece of it in time.
@@ -242,6 +244,11 @@ impl Mount {
     fn finish(&self, answer: Response<Body>) -> Response<Body> {
         with_headers(answer, &self.door.config().headers)
     }
+}
+
+/// Too many, or going away.
+fn unavailable() -> Response<Body> {
+    response(503, [("retry-after", "2")], Body::empty())
 }
 
 enum Unread {

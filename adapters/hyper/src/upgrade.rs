@@ -20,6 +20,9 @@ use crate::{Body, Refusal, View, answer::response};
 /// A WebSocket over a stream that hyper has upgraded: a connection of HTTP/1.1, or one stream of HTTP/2.
 pub type WebSocket = Connection<TokioIo<Upgraded>, ws::Connection>;
 
+/// Whether pages of this origin may connect.
+pub type OriginCheck = dyn Fn(Option<&[u8]>) -> bool + Send + Sync;
+
 /// Which pages may open a WebSocket. **Browsers let any page connect to any host**, with that host's cookies.
 #[derive(Clone, Default)]
 pub enum Origin {
@@ -30,7 +33,7 @@ pub enum Origin {
     /// Every page.
     Any,
     /// Asks, with the value of `Origin`: `None` when it is missing or came twice.
-    If(Arc<dyn Fn(Option<&[u8]>) -> bool + Send + Sync>),
+    If(Arc<OriginCheck>),
 }
 
 impl fmt::Debug for Origin {

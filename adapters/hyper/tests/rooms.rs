@@ -203,6 +203,19 @@ async fn a_gate_and_an_end() {
     );
 }
 
+/// A server that nobody accepts from any more.
+#[tokio::test]
+async fn without_a_server() {
+    let (server, mount) = Mount::new(Config::default());
+    drop(server);
+    let mut sender = h2(connect(mount.clone())).await;
+    for (method, path) in [("GET", "/events"), ("POST", "/poll/open")] {
+        let response = soon(sender.send_request(request(method, path, ""))).await.unwrap();
+        assert_eq!(response.status(), 503, "{path}");
+    }
+    assert_eq!((mount.handle().peers(), mount.handle().sessions()), (0, 0));
+}
+
 /// The same rooms as those of a server with a port of its own.
 #[tokio::test]
 async fn beside_a_port() {

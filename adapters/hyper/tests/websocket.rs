@@ -91,6 +91,24 @@ async fn subprotocols_and_origins() {
     }
 }
 
+/// What compresses is the machine, whatever carries it: the example of RFC 7692, 7.2.3.1, over HTTP/2.
+#[tokio::test]
+async fn compression_is_agreed_on() {
+    let mut accepting = Accepting::default();
+    accepting.config.deflate = Some(ws::Deflate::default());
+    let mut sender = h2(server(&accepting)).await;
+    let asked = extended_connect("websocket").header("sec-websocket-version", "13");
+    let asked = asked.header("sec-websocket-extensions", "permessage-deflate").body(Full::default()).unwrap();
+    let response = soon(sender.send_request(asked)).await.unwrap();
+    let agreed = response.headers()["sec-websocket-extensions"].to_str().unwrap();
+    assert!(agreed.starts_with("permessage-deflate"), "{agreed}");
+    let mut stream = hyper_util::rt::TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    stream.write_all(b"\xc1\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\x07\0\x81\x81\0\0\0\0!").await.unwrap();
+    let mut back = [0; 7];
+    soon(stream.read_exact(&mut back)).await.unwrap();
+    assert!(&back == b"\x81\x05Hello" || back[0] == 0xc1, "{back:?}");
+}
+
 /// What our own parser makes of a head.
 fn ours(raw: &str) -> Result<(), ws::UpgradeError> {
     let (mut inbox, mut outbox) = (Inbox::with_limit(4096), Outbox::with_limit(4096));

@@ -21,7 +21,7 @@
 //!     body: Vec::new(),
 //! };
 //! let peer = door.events(stream, request);
-//! door.hand_over(peer).await;
+//! assert!(door.hand_over(peer).await);
 //! assert_eq!(server.accept().await.unwrap().request().path(), "/events");
 //! # drop(body);
 //! # }
@@ -137,9 +137,9 @@ impl Door {
     }
 
     /// Gives the peer to [`Server::accept`](crate::Server::accept), which may be busy: it waits for a place in the
-    /// backlog. Dropped when the server is gone.
-    pub async fn hand_over(&self, peer: Peer) {
-        let _ = self.0.incoming.send(peer).await;
+    /// backlog. False: the server is gone, or leaving, and so is the peer.
+    pub async fn hand_over(&self, peer: Peer) -> bool {
+        self.0.incoming.send(peer).await.is_ok()
     }
 }
 

@@ -44,9 +44,13 @@ impl<'i> RequestHead<'i> {
     /// `bytes` went through [`head::parse_request`](super::head::parse_request).
     pub(super) fn new(bytes: &'i [u8]) -> Self {
         let (line, lines) = Lines::after_first(bytes);
-        let mut words = line.split(' ');
-        let mut word = || words.next().unwrap_or_default();
-        Self { method: word(), target: word(), version: word(), lines }
+        let cut = |text: &'i str| {
+            let at = text.bytes().position(|byte| byte == b' ').unwrap_or(text.len());
+            (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default())
+        };
+        let (method, rest) = cut(line);
+        let (target, rest) = cut(rest);
+        Self { method, target, version: cut(rest).0, lines }
     }
 
     /// The method, as [`RequestView::method`], for as long as the inbox is borrowed.

@@ -4,7 +4,7 @@ use super::{
     body::Length,
     config::Limits,
     error::Error,
-    view::{RequestView, ResponseView},
+    view::{RequestView, ResponseView, split_scheme},
 };
 use crate::Inbox;
 
@@ -216,7 +216,7 @@ fn decimal(text: &[u8]) -> Option<u64> {
 
 /// Visible ASCII without a fragment, in one of the forms of RFC 9112, 3.2; authority form is for CONNECT alone.
 pub(super) fn is_target(method: &str, target: &str) -> bool {
-    let has_form = match target.split_once("://") {
+    let has_form = match split_scheme(target) {
         _ if target.starts_with('/') => true,
         Some((scheme, rest)) => {
             let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !scheme.is_empty();

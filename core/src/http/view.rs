@@ -133,9 +133,15 @@ pub(super) fn names_token(list: &[u8], token: &str) -> bool {
     list.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
+/// What stands in front of the first `://` and behind it. (The search for any text is a kilobyte of a microcontroller's flash.)
+pub(super) fn split_scheme(target: &str) -> Option<(&str, &str)> {
+    let at = target.as_bytes().windows(3).position(|three| three == b"://")?;
+    Some((target.get(..at)?, target.get(at + 3..)?))
+}
+
 /// Origin form `/path?query`, absolute form `http://host/path?query`, or `*`.
 fn path_and_query(target: &str) -> (&str, Option<&str>) {
-    let local = match target.split_once("://") {
+    let local = match split_scheme(target) {
         Some((scheme, rest)) if !scheme.contains(['/', '?']) => match rest.find(['/', '?']) {
             Some(at) => rest.get(at..).unwrap_or_default(),
             None => "",

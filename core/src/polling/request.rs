@@ -2,7 +2,10 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::answer::Answer;
+use super::answer::{
+    Answer,
+    Part::{Number, Text},
+};
 use crate::{Entropy, json};
 
 /// The name of a session: 16 random bytes as 22 characters of base64url. Who knows it has the session, so it is a
@@ -171,22 +174,28 @@ impl Refused {
     /// What to answer: an object of JSON with `error` and the numbers, and the headers that belong to the status.
     #[must_use]
     pub fn answer(&self) -> Answer {
-        let new = |body| Answer::new(self.http_status(), body);
-        match self {
-            Self::BadRequest { why } => new(format_args!("{{\"error\":\"bad request: {why}\"}}")),
-            Self::NotFound => new(format_args!("{{\"error\":\"no such session\"}}")),
-            Self::Method { allow } => {
-                new(format_args!("{{\"error\":\"method not allowed\"}}")).with("allow", allow)
+        let new = |body: &[_]| Answer::new(self.http_status(), body);
+        let size = |n: usize| Number(n as u64);
+        match *self {
+            Self::BadRequest { why } => new(&[Text("{\"error\":\"bad request: "), Text(why), Text("\"}")]),
+            Self::NotFound => new(&[Text("{\"error\":\"no such session\"}")]),
+            Self::Method { allow } => new(&[Text("{\"error\":\"method not allowed\"}")]).with("allow", allow),
+            Self::Before { oldest } => {
+                new(&[Text("{\"error\":\"out of step\",\"oldest\":"), Number(oldest), Text("}")])
             }
-            Self::Before { oldest } => new(format_args!("{{\"error\":\"out of step\",\"oldest\":{oldest}}}")),
             Self::Gap { expected } => {
-                new(format_args!("{{\"error\":\"out of step\",\"expected\":{expected}}}"))
+                new(&[Text("{\"error\":\"out of step\",\"expected\":"), Number(expected), Text("}")])
             }
-            Self::TooLarge { max_bytes, max_messages } => new(format_args!(
-                "{{\"error\":\"too large\",\"max_bytes\":{max_bytes},\"max_messages\":{max_messages}}}"
-            )),
+            Self::TooLarge { max_bytes, max_messages } => new(&[
+                Text("{\"error\":\"too large\",\"max_bytes\":"),
+                size(max_bytes),
+                Text(",\"max_messages\":"),
+                size(max_messages),
+                Text("}"),
+            ]),
             Self::Full { room } => {
-                new(format_args!("{{\"error\":\"no room yet\",\"room\":{room}}}")).with("retry-after", "1")
+                new(&[Text("{\"error\":\"no room yet\",\"room\":"), size(room), Text("}")])
+                    .with("retry-after", "1")
             }
         }
     }

@@ -29,7 +29,10 @@
 
 use super::{
     Config, Connection,
-    answer::Answer,
+    answer::{
+        Answer,
+        Part::{Number, Text},
+    },
     batch::{self, AROUND, Batch, Body},
     desk::{Desk, Policy, Ticket, Tray, Turned},
     record::{self, GOODBYE},
@@ -69,7 +72,7 @@ impl Ack {
     /// What to answer: 200 with `{"ack":T}`.
     #[must_use]
     pub fn answer(self) -> Answer {
-        Answer::new(200, format_args!("{{\"ack\":{}}}", self.0))
+        Answer::new(200, &[Text("{\"ack\":"), Number(self.0), Text("}")])
     }
 }
 
@@ -181,12 +184,20 @@ impl<'s> Session<'s> {
     #[must_use]
     pub fn opened(&self) -> Answer {
         let Config { max_bytes, max_messages, wait, .. } = &self.config;
-        let (sid, wait) = (&self.sid, u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        let wait = wait.as_secs().saturating_mul(1000).saturating_add(u64::from(wait.subsec_millis()));
         Answer::new(
             200,
-            format_args!(
-                "{{\"sid\":\"{sid}\",\"wait_ms\":{wait},\"max_bytes\":{max_bytes},\"max_messages\":{max_messages}}}"
-            ),
+            &[
+                Text("{\"sid\":\""),
+                Text(self.sid.as_str()),
+                Text("\",\"wait_ms\":"),
+                Number(wait),
+                Text(",\"max_bytes\":"),
+                Number(*max_bytes as u64),
+                Text(",\"max_messages\":"),
+                Number(*max_messages as u64),
+                Text("}"),
+            ],
         )
     }
 

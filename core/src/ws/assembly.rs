@@ -66,7 +66,7 @@ impl Message {
 
 /// The length of the whole characters in front. At most three bytes follow, which can still become one.
 fn whole_characters(bytes: &[u8]) -> Result<usize, Error> {
-    let (whole, rest) = bytes.split_at(cut_character(bytes));
+    let (whole, rest) = bytes.split_at_checked(cut_character(bytes)).unwrap_or((bytes, &[]));
     if !is_utf8(whole) {
         return Err(Error::NotUtf8);
     }

@@ -8,7 +8,7 @@ use super::{
     close, mask,
     state::{Shown, State, Step},
 };
-use crate::{Inbox, Kind, Outbox};
+use crate::{Inbox, Kind, Outbox, slide::slide};
 
 impl Connection {
     /// One frame, or as much of one as can be used up.
@@ -101,7 +101,7 @@ impl Connection {
         if self.server {
             mask::unmask_to(frame.key, inbox.unread_mut(), self.raw..self.raw + n, self.held);
         } else if self.held < self.raw {
-            inbox.unread_mut().copy_within(self.raw..self.raw + n, self.held);
+            slide(inbox.unread_mut(), self.raw..self.raw + n, self.held);
         }
         self.held += n;
         self.raw += n;

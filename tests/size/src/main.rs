@@ -110,7 +110,9 @@ impl Wire {
     pub fn put(&mut self, bytes: &[u8]) {
         for byte in bytes {
             // SAFETY: a reference is valid to write to.
-            unsafe { write_volatile(&mut self.sum, self.sum.wrapping_mul(31).wrapping_add(u32::from(*byte))) };
+            unsafe {
+                write_volatile(&mut self.sum, self.sum.wrapping_mul(31).wrapping_add(u32::from(*byte)))
+            };
             self.sent = self.sent.wrapping_add(1);
         }
     }

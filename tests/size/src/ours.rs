@@ -34,6 +34,7 @@ fn now() -> Instant {
     Instant::EPOCH
 }
 
+#[allow(dead_code)]
 fn connect<M: Machine>(wire: &mut Wire, machine: M) -> Peer<'_, M> {
     Connection::new(wire, now, |_| (), machine, Inbox::new(memory::<0>()), Outbox::new(memory::<1>()))
 }
@@ -53,7 +54,11 @@ mod upgrade {
     use stillwire::{Outbox, http, ws};
 
     /// The strict handshake. Whether it is a WebSocket now.
-    pub fn accept(head: &http::RequestHead<'_>, exchange: &mut http::Exchange, outbox: &mut Outbox<'_>) -> bool {
+    pub fn accept(
+        head: &http::RequestHead<'_>,
+        exchange: &mut http::Exchange,
+        outbox: &mut Outbox<'_>,
+    ) -> bool {
         match ws::Accept::new(head, &[], &ws::Config::TINY) {
             Ok(accept) => accept.write(&[], outbox).is_ok(),
             Err(refusal) => {
@@ -68,6 +73,7 @@ mod upgrade {
 #[cfg(any(
     feature = "websocket-server",
     feature = "websocket-frames",
+    feature = "websocket-upgrade",
     feature = "websocket-client",
     feature = "all-three"
 ))]
@@ -116,6 +122,35 @@ mod endpoint {
     }
 }
 
+#[cfg(feature = "websocket-upgrade")]
+mod endpoint {
+    use super::*;
+    use stillwire::ws;
+
+    pub static CONVERSATION: &[&[u8]] = &[crate::UPGRADE, crate::FRAMES];
+
+    /// A port for nothing but WebSockets: httparse reads the head, the handshake is the strict one. The end of the head is
+    /// looked for anew with each piece of it, and the caller has to bound the wait.
+    pub fn run(wire: &mut Wire) -> Option<usize> {
+        let (mut inbox, mut outbox) = (Inbox::new(memory::<0>()), Outbox::new(memory::<1>()));
+        let (used, machine) = loop {
+            match wire.get(inbox.spare()) {
+                0 => return None,
+                n => inbox.filled(n),
+            }
+            let mut headers = [httparse::EMPTY_HEADER; 16];
+            let mut request = httparse::Request::new(&mut headers);
+            if let httparse::Status::Complete(used) = request.parse(inbox.unread()).ok()? {
+                let accept = ws::Accept::new(&request, &[], &ws::Config::TINY).ok()?;
+                accept.write(&[], &mut outbox).ok()?;
+                break (used, accept.connection(ws::Config::TINY));
+            }
+        };
+        inbox.consume(used);
+        echo(Connection::new(wire, now, |_| (), machine, inbox, outbox))
+    }
+}
+
 #[cfg(feature = "websocket-client")]
 mod endpoint {
     use super::*;
@@ -150,7 +185,11 @@ fn feed(peer: Peer<'_, http::Exchange>) -> Option<usize> {
     use stillwire::sse;
     let mut peer = peer.switch(|exchange| sse::Feed::over(exchange, sse::FeedConfig::TINY));
     for id in ["1", "2", "3"] {
-        let block = sse::Block { id: Some(id), data: Some(&[b"{\"celsius\":", id.as_bytes(), b"}"]), ..Default::default() };
+        let block = sse::Block {
+            id: Some(id),
+            data: Some(&[b"{\"celsius\":", id.as_bytes(), b"}"]),
+            ..Default::default()
+        };
         peer.link.machine.send_block(&block, &mut peer.link.outbox).ok()?;
     }
     while peer.next().ok()?.is_some() {}
@@ -162,8 +201,9 @@ mod endpoint {
     use super::*;
     use stillwire::sse;
 
-    pub static CONVERSATION: &[&[u8]] =
-        &[b"GET /events HTTP/1.1\r\nhost: a.example\r\naccept: text/event-stream\r\nlast-event-id: 0\r\n\r\n"];
+    pub static CONVERSATION: &[&[u8]] = &[
+        b"GET /events HTTP/1.1\r\nhost: a.example\r\naccept: text/event-stream\r\nlast-event-id: 0\r\n\r\n",
+    ];
 
     /// Request, answer, three events, and the peer leaves.
     pub fn run(wire: &mut Wire) -> Option<usize> {
@@ -272,7 +312,10 @@ mod poll {
             if let Some(answer) = answer {
                 let mut headers = [("", ""); 3];
                 let mut len = 0;
-                headers.iter_mut().zip(answer.headers()).for_each(|(to, header)| (*to, len) = (header, len + 1));
+                headers
+                    .iter_mut()
+                    .zip(answer.headers())
+                    .for_each(|(to, header)| (*to, len) = (header, len + 1));
                 let headers = headers.get(..len).unwrap_or_default();
                 exchange.respond(answer.status(), headers, answer.body(), outbox)?;
             }
@@ -288,7 +331,8 @@ mod poll {
                 return Ok(Some(answer));
             }
             let sid = request.sid().ok_or(Refused::NotFound)?;
-            let session = self.session.as_mut().filter(|session| session.sid() == sid).ok_or(Refused::NotFound)?;
+            let session =
+                self.session.as_mut().filter(|session| session.sid() == sid).ok_or(Refused::NotFound)?;
             match request {
                 Request::Receive { after, .. } => self.seat = Some(session.sit(after, now())?),
                 Request::Close { .. } => {

@@ -184,7 +184,8 @@ mod endpoint {
                     let is_ping = original_opcode == Opcode::Ping;
                     let opcode = if is_ping { Opcode::Pong } else { frame_info.opcode };
                     let payload_length = len as PayloadLength;
-                    let head = FrameInfo { opcode, payload_length, mask: None, fin: frame_info.fin, reserved: 0 };
+                    let head =
+                        FrameInfo { opcode, payload_length, mask: None, fin: frame_info.fin, reserved: 0 };
                     wire.put(&WebsocketFrameEncoder::new().start_frame(&head));
                     wire.put(&message[..len]);
                     len = 0;
@@ -307,7 +308,9 @@ mod endpoint {
         ) -> Result<(), W::Error> {
             let message = memory::<2>();
             let reason = loop {
-                let Either::First(next) = receive.next_message(message, pending::<()>()).await? else { break None };
+                let Either::First(next) = receive.next_message(message, pending::<()>()).await? else {
+                    break None;
+                };
                 match next {
                     Ok(Message::Text(text)) => send.send_text(text).await?,
                     Ok(Message::Binary(bytes)) => send.send_binary(bytes).await?,
