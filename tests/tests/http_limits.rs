@@ -47,7 +47,7 @@ fn the_limits_of_a_head_are_exact() {
 fn a_client_says_when_it_gives_up() {
     let (mut inbox, mut outbox) = (Inbox::with_limit(4096), Outbox::with_limit(4096));
     let config = Config::default();
-    let mut client = Fetch::new(config.clone());
+    let mut client = Fetch::new(config);
     assert_eq!(client.deadline(), None, "nothing was asked");
     client.request("GET", "/", &[("Host", "a")], &[], &mut outbox).unwrap();
     assert_eq!(client.advance(now(), &mut inbox, &mut outbox), Ok(Progress::NeedInput));
