@@ -300,7 +300,7 @@ impl<'s> Outbox<'s> {
         self.rest();
     }
 
-    /// Gives the memory of an empty growing outbox back, until something is written again: it keeps up to 512 bytes
+    /// Gives the memory of an empty growing outbox back, until something is written again: it keeps up to 32 KiB
     /// otherwise. Nothing happens while bytes wait, or over a borrowed slice.
     pub fn rest(&mut self) {
         #[cfg(feature = "alloc")]

@@ -7,14 +7,10 @@
 
 import { EventSource } from 'eventsource';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http2 from 'node:http2';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { spawn } from 'node:child_process';
-import { chromium } from 'playwright-core';
 import { WebSocket } from 'ws';
-import { assert, atEnd, check, finish, pause, within } from './lib/harness.mjs';
+import { Chromium, Firefox } from './lib/browsers.mjs';
+import { assert, atEnd, check, finish, until, within } from './lib/harness.mjs';
 import { Program, needed } from './lib/process.mjs';
 
 // The example makes its certificate at each start.
@@ -30,15 +26,6 @@ atEnd(async () => {
 const base = (await server.line()).replace(/\/$/, '');
 const stats = async () => (await fetch(`${base}/stats`)).json();
 const post = (path, body) => fetch(`${base}${path}`, { method: 'POST', body });
-
-/** Waits until `holds` answers something true. */
-async function until(what, holds, seconds = 20) {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await pause(20)) {
-    const answer = await holds();
-    if (answer) return answer;
-  }
-  throw new Error(`never: ${what}`);
-}
 
 /** A frame with a mask of zeros. */
 const frame = (first, payload) => Buffer.concat([Buffer.from([first, 0x80 | payload.length, 0, 0, 0, 0]), Buffer.from(payload)]);
@@ -156,95 +143,30 @@ async function room(evaluate) {
 }
 
 await check('Chromium: WebSocket, EventSource and polling over one connection of HTTP/2', async () => {
-  const profile = await mkdtemp(join(tmpdir(), 'stillwire-hyper-'));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    headless: true,
-    ignoreHTTPSErrors: true,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync', '--ignore-certificate-errors'],
-  });
+  const browser = await Chromium.start();
   try {
     const before = await stats();
-    const page = context.pages()[0] ?? await context.newPage();
-    await page.goto(`${base}/`);
-    await room((expression) => page.evaluate(expression));
+    await browser.navigate(`${base}/`);
+    await room((expression) => browser.evaluate(expression));
     const after = await stats();
     assert.deepEqual([after.connects - before.connects, after.upgrades - before.upgrades], [1, 0], 'the WebSocket is a stream of HTTP/2');
   } finally {
-    await context.close();
-    await rm(profile, { recursive: true, force: true });
+    await browser.stop();
   }
   await until('all have left', async () => (await stats()).peers === 0, 60);
 }, { seconds: 120 });
 
-/** Firefox, spoken to in WebDriver BiDi. */
-class Firefox {
-  static async start(file, profile) {
-    const off = ['app.update.auto', 'app.update.enabled', 'datareporting.healthreport.uploadEnabled', 'browser.shell.checkDefaultBrowser',
-      'network.captive-portal-service.enabled', 'network.connectivity-service.enabled', 'services.settings.enabled',
-      'toolkit.telemetry.enabled', 'extensions.update.enabled', 'browser.safebrowsing.update.enabled'];
-    const on = ['network.http.http2.websockets', 'datareporting.policy.dataSubmissionPolicyBypassNotification'];
-    const lines = [...off.map((name) => [name, false]), ...on.map((name) => [name, true])]
-      .map(([name, value]) => `user_pref("${name}", ${value});`);
-    await writeFile(join(profile, 'user.js'), `${lines.join('\n')}\n`);
-    const browser = new Firefox();
-    browser.child = spawn(file, ['--headless', '--no-remote', '--profile', profile, '--remote-debugging-port', '0'],
-      { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, HOME: profile } });
-    process.on('exit', () => browser.child.kill('SIGKILL'));
-    let said = '';
-    browser.child.stderr.setEncoding('utf8').on('data', (text) => { said += text; });
-    const [, address] = await until('Firefox listens', () => said.match(/WebDriver BiDi listening on (ws:\S+)/), 60);
-    browser.socket = new WebSocket(`${address}/session`, { maxPayload: 1 << 26 });
-    await once(browser.socket, 'open');
-    browser.answers = new Map();
-    browser.socket.on('message', (text) => {
-      const answer = JSON.parse(text);
-      browser.answers.get(answer.id)?.(answer);
-    });
-    await browser.ask('session.new', { capabilities: { alwaysMatch: { acceptInsecureCerts: true } } });
-    const { contexts: [{ context }] } = await browser.ask('browsingContext.getTree', {});
-    browser.context = context;
-    return browser;
-  }
-
-  async ask(method, params) {
-    const id = this.answers.size + 1;
-    const answer = new Promise((resolve) => this.answers.set(id, resolve));
-    this.socket.send(JSON.stringify({ id, method, params }));
-    const { type, result, error, message } = await within(60, method, answer);
-    if (type === 'error') throw new Error(`${method}: ${error}: ${message}`);
-    return result;
-  }
-
-  async evaluate(expression) {
-    const { result, exceptionDetails } = await this.ask('script.evaluate',
-      { expression, target: { context: this.context }, awaitPromise: true });
-    if (exceptionDetails) throw new Error(exceptionDetails.text);
-    return result.value;
-  }
-
-  async stop() {
-    this.socket?.terminate();
-    if (this.child.exitCode !== null) return;
-    this.child.kill('SIGKILL');
-    await once(this.child, 'exit');
-  }
-}
-
 if (process.env.FIREFOX) {
   await check('Firefox: WebSocket, EventSource and polling over one connection of HTTP/2', async () => {
-    const profile = await mkdtemp(join(tmpdir(), 'stillwire-hyper-'));
-    const browser = await Firefox.start(process.env.FIREFOX, profile);
+    const browser = await Firefox.start(process.env.FIREFOX);
     try {
       const before = await stats();
-      await browser.ask('browsingContext.navigate', { context: browser.context, url: `${base}/`, wait: 'complete' });
+      await browser.navigate(`${base}/`);
       await room((expression) => browser.evaluate(expression));
       const after = await stats();
       assert.deepEqual([after.connects - before.connects, after.upgrades - before.upgrades], [1, 0], 'the WebSocket is a stream of HTTP/2');
     } finally {
       await browser.stop();
-      await rm(profile, { recursive: true, force: true, maxRetries: 5 });
     }
     await until('all have left', async () => (await stats()).peers === 0, 60);
   }, { seconds: 180 });

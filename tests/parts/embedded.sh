@@ -244,7 +244,7 @@ part_board_replay() {
   run cargo "${build[@]}"
   run "${bare[@]}" "${build[@]}" --target thumbv7em-none-eabihf
   "$there/release/stillwire-replay" >"$out/replay/host.txt"
-  run timeout 120 qemu-system-arm -M mps2-an386 -nographic -monitor none -serial null \
+  timeout 120 qemu-system-arm -M mps2-an386 -nographic -monitor none -serial null \
     -semihosting-config enable=on,target=native \
     -kernel "$there/thumbv7em-none-eabihf/release/stillwire-replay" >"$out/replay/board.txt" 2>"$out/replay/errors.txt"
   grep -q '[0-9a-f]' "$out/replay/host.txt" || { echo 'nothing was replayed'; return 1; }

@@ -1,14 +1,6 @@
 # shellcheck shell=bash
 # Our binding to hyper and axum.
 
-# A Firefox; FIREFOX is then its path.
-need_firefox() {
-  if [ -n "${FIREFOX-}" ]; then return; fi
-  need_debian firefox-esr 'no Firefox: install one, or say where it is with FIREFOX=PATH' firefox-esr
-  FIREFOX=$(command -v firefox-esr)
-  export FIREFOX
-}
-
 part_hyper() {
   need_node
   need_chromium

@@ -66,3 +66,11 @@ need_chromium() {
   CHROMIUM=$(command -v chromium)
   export CHROMIUM
 }
+
+# A Firefox; FIREFOX is then its path.
+need_firefox() {
+  if [ -n "${FIREFOX-}" ]; then return; fi
+  need_debian firefox-esr 'no Firefox: install one, or say where it is with FIREFOX=PATH' firefox-esr
+  FIREFOX=$(command -v firefox-esr)
+  export FIREFOX
+}

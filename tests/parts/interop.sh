@@ -33,6 +33,14 @@ part_ws_client() {
   run node tests/interop/ws-client.mjs
 }
 
+part_ws_browser() {
+  need_node
+  need_chromium
+  need_firefox
+  need_programs
+  run node tests/interop/ws-browser.mjs
+}
+
 part_ws_server() {
   need_node
   need_programs

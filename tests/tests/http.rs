@@ -48,37 +48,6 @@ fn a_pipelining_peer_buys_no_extra_work() {
     }
 }
 
-/// A head of just the limit passes, one byte more is too much, however they arrive; the request line has its own limit.
-#[test]
-fn the_limits_of_a_head_are_exact() {
-    let mut config = Config::default();
-    (config.max_head, config.max_line) = (200, 100);
-    let verdict = |request: &[u8], step: usize| {
-        let (mut inbox, mut outbox) = (Inbox::with_limit(4096), Outbox::with_limit(4096));
-        let mut server = Exchange::new(config);
-        for piece in request.chunks(step) {
-            inbox.push(piece);
-            match server.advance(now(), &mut inbox, &mut outbox) {
-                Ok(Progress::NeedInput) => {}
-                Ok(_) => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        panic!("no verdict");
-    };
-    let head = |size: usize| {
-        let front = "GET / HTTP/1.1\r\nHost: a\r\nX: ";
-        format!("{front}{}\r\n\r\n", "x".repeat(size - front.len() - 4))
-    };
-    let line = |size: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(size - 14));
-    for step in [1, 2, 3, 7, 199, 200, 201, 1000] {
-        assert_eq!(verdict(head(200).as_bytes(), step), Ok(()), "{step}");
-        assert_eq!(verdict(head(201).as_bytes(), step), Err(Error::HeadTooLarge { limit: 200 }), "{step}");
-        assert_eq!(verdict(line(100).as_bytes(), step), Ok(()), "{step}");
-        assert_eq!(verdict(line(101).as_bytes(), step), Err(Error::UriTooLong { limit: 100 }), "{step}");
-    }
-}
-
 /// While an answer is owed, bytes that trickle in behind the request cost nothing but their own arrival.
 #[test]
 fn a_trickle_during_your_turn_moves_nothing() {

@@ -1,14 +1,15 @@
 //! `stillwire sse URL`: follows an event stream.
 
 use core::time::Duration;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
-use stillwire::{
-    Text,
-    json::{escape, escaped_len},
-    sse::{Event, EventSource, SourceConfig, SourceEvent},
-};
+use stillwire::sse::{Event, EventSource, SourceConfig, SourceEvent};
 use stillwire_tokio::{Source, entropy};
+
+use crate::{
+    net::Net,
+    out::{Printer, quoted, visible},
+};
 
 pub(crate) const HELP: &str = "\
 What is printed: for each event a line with its type and ID, then its data. With --json, one object a line:
@@ -32,7 +33,7 @@ Examples:
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where the stream is: http://HOST:PORT/PATH
+    /// Where the stream is: http://HOST:PORT/PATH or https://…
     url: String,
     /// Begin behind this event: the first request says `Last-Event-ID: ID`
     #[arg(long, value_name = "ID")]
@@ -40,9 +41,6 @@ pub(crate) struct Args {
     /// One JSON object a line, for other programs
     #[arg(long)]
     json: bool,
-    /// Another header for each request, such as 'authorization: Bearer …'
-    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
-    header: Vec<String>,
     /// POST this instead of asking with GET
     #[arg(short, long, value_name = "BODY")]
     data: Option<String>,
@@ -61,23 +59,26 @@ pub(crate) struct Args {
     /// The largest event, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
     max_event: usize,
+    #[command(flatten)]
+    net: Net,
 }
 
 /// Follows the stream to its end.
 pub(crate) async fn run(args: &Args) -> Result<(), String> {
-    let mut source = Source::new(machine(args).map_err(|error| format!("{}: {error}", args.url))?);
+    let machine = machine(args).map_err(|error| format!("{}: {error}", args.url))?;
+    let mut source = Source::via(machine, args.net.route()?);
     if let Some(id) = &args.last_event_id {
         source.machine.resume(id, &mut source.inbox).map_err(|error| format!("--last-event-id: {error}"))?;
     }
-    let plain = !io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some();
-    let mut out = Printer { out: io::stdout(), json: args.json, plain };
+    let mut out = Printer::stdout(args.json);
     loop {
         match source.next().await {
             Ok(Some(SourceEvent::Open)) => eprintln!("stillwire: open: {}", args.url),
             Ok(Some(SourceEvent::Lost { why, wait })) => {
-                eprintln!("stillwire: lost ({why:?}), again in {:.1} s", wait.as_secs_f64());
+                let trouble = source.trouble().map(|why| format!(": {why}")).unwrap_or_default();
+                eprintln!("stillwire: lost ({why:?}{trouble}), again in {:.1} s", wait.as_secs_f64());
             }
-            Ok(Some(SourceEvent::Message(event))) => match out.print(&event) {
+            Ok(Some(SourceEvent::Message(event))) => match print(&mut out, &event) {
                 // Who reads has seen enough.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
                 printed => printed.map_err(|error| error.to_string())?,
@@ -97,12 +98,8 @@ fn machine(args: &Args) -> Result<EventSource, Box<dyn core::error::Error>> {
     config.idle_within = args.idle.map_or(config.idle_within, Duration::from_secs);
     (config.max_attempts, config.once) = (args.max_attempts, args.once);
     let mut machine = EventSource::new(&args.url, config, entropy())?;
-    if machine.url().starts_with("https") {
-        return Err("https is not supported here".into());
-    }
-    for header in &args.header {
-        let (name, value) = header.split_once(':').ok_or("a header looks like 'name: value'")?;
-        machine.header(name.trim(), value.trim())?;
+    for (name, value) in &args.net.headers {
+        machine.header(name, value)?;
     }
     if let Some(body) = &args.data {
         machine.ask("POST", body.as_str())?;
@@ -110,43 +107,21 @@ fn machine(args: &Args) -> Result<EventSource, Box<dyn core::error::Error>> {
     Ok(machine)
 }
 
-struct Printer<W> {
-    out: W,
-    json: bool,
-    plain: bool,
-}
-
-impl<W: Write> Printer<W> {
-    fn print(&mut self, event: &Event<'_>) -> io::Result<()> {
-        let Event { event, data, last_event_id } = *event;
-        if self.json {
-            let [event, data, id] = [event, data, last_event_id].map(quoted);
-            writeln!(self.out, "{{\"event\":{event},\"data\":{data},\"id\":{id}}}")?;
-        } else {
-            let (name, dim, end) =
-                if self.plain { ("", "", "") } else { ("\x1b[1;36m", "\x1b[2m", "\x1b[0m") };
-            let id = visible(last_event_id);
-            let id = if id.is_empty() { id } else { format!(" {dim}{id}{end}") };
-            writeln!(self.out, "{name}{}{end}{id}", visible(event))?;
-            for line in data.as_str().split('\n') {
-                writeln!(self.out, "  {}", visible(line.into()))?;
-            }
+fn print<W: Write>(to: &mut Printer<W>, event: &Event<'_>) -> io::Result<()> {
+    let Event { event, data, last_event_id } = *event;
+    if to.json {
+        let [event, data, id] = [event, data, last_event_id].map(quoted);
+        writeln!(to.out, "{{\"event\":{event},\"data\":{data},\"id\":{id}}}")?;
+    } else {
+        let (name, dim, end) = if to.colours { ("\x1b[1;36m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
+        let id = visible(last_event_id);
+        let id = if id.is_empty() { id } else { format!(" {dim}{id}{end}") };
+        writeln!(to.out, "{name}{}{end}{id}", visible(event))?;
+        for line in data.as_str().split('\n') {
+            writeln!(to.out, "  {}", visible(line.into()))?;
         }
-        self.out.flush()
     }
-}
-
-/// As a JSON string.
-fn quoted(text: Text<'_>) -> String {
-    let mut room = vec![0; escaped_len(text.as_bytes())];
-    escape(text.as_bytes(), &mut room);
-    format!("\"{}\"", String::from_utf8_lossy(&room))
-}
-
-/// A server must not command the terminal: control characters are shown, not sent.
-fn visible(text: Text<'_>) -> String {
-    let show = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
-    text.as_str().chars().map(show).collect()
+    to.out.flush()
 }
 
 #[cfg(test)]
@@ -154,10 +129,10 @@ mod tests {
     use super::*;
 
     fn printed(json: bool, plain: bool) -> String {
-        let mut printer = Printer { out: Vec::new(), json, plain };
+        let mut printer = Printer { out: Vec::new(), json, terminal: !plain, colours: !plain };
         let event =
             Event { event: "tick".into(), data: "a \"b\"\n\u{1b}[31mred".into(), last_event_id: "7".into() };
-        printer.print(&event).unwrap();
+        print(&mut printer, &event).unwrap();
         String::from_utf8(printer.out).unwrap()
     }
 

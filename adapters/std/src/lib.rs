@@ -4,7 +4,8 @@
 //! nothing about any of them.
 //!
 //! * [`connect`] and [`Connect`]: to a WebSocket by its URL, also over TLS and through a proxy; [`Accept`]: the other side.
-//! * [`Subscribe`]: to an event stream.
+//! * [`Subscribe`]: to an event stream, once; [`Source`]: over as many connections as it takes.
+//! * [`PollClient`]: messages over plain HTTP requests.
 //! * [`Connection`]: one thread drives a machine on a socket.
 //! * [`Connection::split`]: one thread reads, others write meanwhile.
 //! * [`Socket`]: what it runs on: TCP, Unix sockets, TLS, or yours.
@@ -58,9 +59,12 @@ mod connection;
 mod dial;
 mod error;
 mod parts;
+mod poll_client;
+mod route;
 mod server;
 mod shared;
 mod socket;
+mod source;
 mod split;
 mod subscribe;
 #[cfg(feature = "tls")]
@@ -70,8 +74,11 @@ pub use client::{Connect, ConnectError, Opening, WebSocket, connect};
 pub use connection::Connection;
 pub use dial::{MaybeTls, Proxy, Step, Waits};
 pub use error::{Error, WriteError};
+pub use poll_client::PollClient;
+pub use route::Route;
 pub use server::{Accept, AcceptError, Accepted};
 pub use socket::Socket;
+pub use source::Source;
 pub use split::{Reader, Writer};
 pub use subscribe::{Events, Subscribe, SubscribeError};
 

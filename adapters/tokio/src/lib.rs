@@ -5,6 +5,8 @@
 //! * [`stack`] lets hyper, axum and others in to the same server.
 //! * [`connect`] opens a [`WebSocket`] by its URL, also over TLS and through a proxy; [`Connect`] is the long form.
 //! * Both are a `Stream` and a `Sink` of [`Message`]s and can be split: a [`Reader`] for one task, [`Writer`]s for others.
+//! * [`PollClient`] is a client of the same kind over plain HTTP requests, and [`Source`] follows an event stream; both make
+//!   as many connections as it takes, by a [`Route`].
 //! * [`Connection`] drives one machine over one stream, for everything else; its events are views, nothing is copied.
 //!
 //! Features, none of them on by default: `deflate` for `ws::Config::deflate`; `tls` for `wss:` and `https:` on both sides, by rustls and ring; `webpki-roots` or
@@ -39,14 +41,17 @@ mod connection;
 mod dial;
 mod drain;
 mod error;
+mod exchange;
 mod maybe_tls;
 mod message;
 mod peer;
+mod poll_client;
 mod pool;
 mod post;
 mod protocol;
 mod request;
 mod rooms;
+mod route;
 mod serve;
 mod server;
 mod session;
@@ -71,8 +76,10 @@ pub use error::Error;
 pub use maybe_tls::MaybeTls;
 pub use message::Message;
 pub use peer::Peer;
+pub use poll_client::{Notice, PollClient};
 pub use protocol::ProtocolError;
 pub use request::{Headers, Request, Response};
+pub use route::Route;
 pub use server::{Handle, Server};
 pub use source::{Source, Wire};
 pub use split::{Reader, Writer};

@@ -1,16 +1,21 @@
-//! Buffers to read into, shared by all the connections that a thread drives: an idle one holds none.
+//! Buffers to read into and to write into, shared by all the connections that a thread drives: an idle one holds none.
 
 use std::cell::RefCell;
 
-use stillwire::Inbox;
+use stillwire::{Inbox, Outbox};
 
 /// What is read at once, at first: the largest record of TLS, or some hundred small messages.
 const SIZE: usize = 16 << 10;
 /// So many lie ready in a thread. A connection keeps its own while bytes are unread.
 const MOST: usize = 16;
 
+/// One that has grown larger is freed.
+const MOST_BLANK: usize = 128 << 10;
+
 thread_local! {
     static READY: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    /// Empty ones, with room.
+    static BLANK: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Lends a buffer to an inbox that holds no memory. False: it takes none.
@@ -36,6 +41,29 @@ fn give(buffer: Vec<u8>) {
     READY.with_borrow_mut(|ready| {
         if buffer.len() == SIZE && ready.len() < MOST {
             ready.push(buffer);
+        }
+    });
+}
+
+/// Lends a buffer for answers to an outbox in which nothing waits.
+pub(crate) fn lend_out(outbox: &mut Outbox<'_>) {
+    let mut buffer = BLANK.with_borrow_mut(Vec::pop).unwrap_or_default();
+    outbox.lend(&mut buffer);
+    give_blank(buffer);
+}
+
+/// Takes back what was lent; an outbox in which nothing waits holds no memory then.
+pub(crate) fn settle_out(outbox: &mut Outbox<'_>) {
+    let mut buffer = Vec::new();
+    outbox.settle(&mut buffer);
+    give_blank(buffer);
+    outbox.rest();
+}
+
+fn give_blank(buffer: Vec<u8>) {
+    BLANK.with_borrow_mut(|blank| {
+        if (1..=MOST_BLANK).contains(&buffer.capacity()) && blank.len() < MOST {
+            blank.push(buffer);
         }
     });
 }

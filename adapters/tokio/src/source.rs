@@ -1,7 +1,7 @@
 //! An event stream over as many connections as it takes.
 
 use core::{future::Future, pin::Pin, time::Duration};
-use std::io;
+use std::{io, sync::Arc};
 
 use stillwire::{
     Inbox, Instant, Machine, Outbox, Progress,
@@ -10,11 +10,7 @@ use stillwire::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{
-    Connection,
-    clock::now,
-    dial::{Dial, Waits},
-};
+use crate::{Connection, Route, clock::now};
 
 /// Any stream that a [`Source`] may read from.
 pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -53,6 +49,7 @@ pub struct Source {
     connecting: Option<(Connecting, Fetch, Outbox<'static>)>,
     /// How much of the piece of body in hand is in the inbox.
     taken: usize,
+    trouble: Option<String>,
 }
 
 impl Source {
@@ -63,23 +60,26 @@ impl Source {
     /// The most bytes of the inbox. It grows as an event does, up to the limits of the stream.
     const INBOX: usize = 4 << 20;
 
-    /// A source over TCP, and over TLS for `https` URLs (feature `tls`).
+    /// A source that goes to its server directly; to `https` with the feature `tls`, trusting the default roots.
     #[must_use]
     pub fn new(machine: EventSource) -> Self {
-        Self::with(machine, |url| async move {
-            let url = Url::parse(&url).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-            let waits = Waits::default();
-            let dial = Dial {
-                waits: &waits,
-                proxy: None,
-                #[cfg(feature = "tls")]
-                tls: None,
-            };
-            dial.open(&url).await.map_err(io::Error::other)
+        Self::via(machine, Route::default())
+    }
+
+    /// A source with waits, a proxy or roots of yours.
+    #[must_use]
+    pub fn via(machine: EventSource, route: Route) -> Self {
+        let route = Arc::new(route);
+        Self::with(machine, move |url| {
+            let route = route.clone();
+            async move {
+                let url = Url::parse(&url).map_err(io::Error::other)?;
+                route.open(&url).await.map_err(io::Error::other)
+            }
         })
     }
 
-    /// A source over what `connect` makes of a URL: TLS, a proxy's tunnel, a Unix socket.
+    /// A source over what `connect` makes of a URL: a Unix socket, TLS of another kind.
     #[must_use]
     pub fn with<S, F>(machine: EventSource, connect: impl Fn(String) -> F + Send + Sync + 'static) -> Self
     where
@@ -91,7 +91,13 @@ impl Source {
             Box::pin(async move { Ok(Box::new(stream.await?) as Box<dyn Wire>) })
         });
         let inbox = Inbox::with_limit(Self::INBOX);
-        Self { machine, inbox, connect, wire: None, connecting: None, taken: 0 }
+        Self { machine, inbox, connect, wire: None, connecting: None, taken: 0, trouble: None }
+    }
+
+    /// Why the last connection could not be made or broke, in words for a log; `None`: it did not.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// The next event. `None`: it has ended, in order. The future may be dropped at any time.
@@ -141,9 +147,9 @@ impl Source {
                 Ok(stream) => {
                     let mut wire = Connection::new(stream, fetch, Self::READ, 0);
                     wire.link.outbox = outbox;
-                    (self.wire, self.taken) = (Some(wire), 0);
+                    (self.wire, self.taken, self.trouble) = (Some(wire), 0, None);
                 }
-                Err(_) => self.machine.failed(),
+                Err(error) => self.fail(&error),
             }
             return;
         }
@@ -162,8 +168,17 @@ impl Source {
             Some(Ok(Some((Answer::Head(head), _)))) => drop(self.machine.answered(&head)),
             Some(Ok(Some((Answer::Body(body), _)))) => self.taken = self.inbox.push(body),
             Some(Ok(Some(_))) => self.machine.ended(),
-            Some(Ok(None) | Err(_)) => self.machine.failed(),
+            Some(Ok(None)) => self.machine.failed(),
+            Some(Err(error)) => {
+                let trouble = error.to_string();
+                self.fail(&trouble);
+            }
         }
+    }
+
+    fn fail(&mut self, trouble: &impl ToString) {
+        self.trouble = Some(trouble.to_string());
+        self.machine.failed();
     }
 }
 

@@ -58,6 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
         // Idle so far: a buffer is borrowed for as long as there is something in it.
         if inbox.allocated() == 0 {
             self.rest.lent = pool::lend(inbox);
+            pool::lend_out(&mut self.link.outbox);
         }
         let stream = Pin::new(&mut self.stream);
         let mut buffer = ReadBuf::new(inbox.spare());
@@ -67,6 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
                     pool::settle(inbox);
                 }
                 inbox.rest();
+                pool::settle_out(&mut self.link.outbox);
                 return Poll::Pending;
             }
             Poll::Ready(()) => match buffer.filled().len() {

@@ -78,8 +78,7 @@ pub use exchange::{Exchange, Framing};
 pub use fetch::Fetch;
 pub use url::{Url, UrlError};
 pub use view::{RequestView, ResponseView};
-#[cfg(feature = "alloc")]
-pub(crate) use write::check_headers;
+pub use write::check_headers;
 
 #[cfg(test)]
 mod tests {

@@ -122,8 +122,12 @@ fn check_request_headers(headers: &[(&str, &str)]) -> Result<(), SendError> {
     check_headers(headers, &["content-length", "transfer-encoding"])
 }
 
-/// Whether headers can be sent, and are none of those that somebody else writes.
-pub(crate) fn check_headers(headers: &[(&str, &str)], reserved: &[&str]) -> Result<(), SendError> {
+/// Whether headers can be sent (RFC 9110, 5.1 and 5.5), and are none of those that somebody else writes. For clients
+/// that take headers long before they send them.
+///
+/// # Errors
+/// [`SendError::BadHeader`].
+pub fn check_headers(headers: &[(&str, &str)], reserved: &[&str]) -> Result<(), SendError> {
     let is_good = |(name, value): &(&str, &str)| {
         let is_value = !value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t');
         is_token(name.as_bytes())

@@ -14,8 +14,6 @@ pub(super) struct Queue {
     pub(super) segments: VecDeque<Segment>,
     pub(super) queued: usize,
     pub(super) limit: usize,
-    /// How large the open buffer was when it was last given back: the next burst begins with that much.
-    burst: usize,
     /// The open buffer is not ours to free.
     pub(super) lent: bool,
 }
@@ -27,16 +25,14 @@ pub(super) struct Segment {
 }
 
 /// A drained outbox keeps this much memory at most.
-pub(super) const KEPT: usize = 512;
-/// A buffer begins with as many bytes as the last burst had, but with no more than this.
-const MAX_BURST: usize = 32 * 1024;
+pub(super) const KEPT: usize = 32 * 1024;
 /// Heads are written as a whole and then cut.
 const SLACK: usize = 16;
 
 impl Queue {
     pub(super) fn new(limit: usize) -> Self {
         let (open, segments) = (Vec::new(), VecDeque::new());
-        Self { open, head: 0, sealed: 0, segments, queued: 0, limit, burst: 0, lent: false }
+        Self { open, head: 0, sealed: 0, segments, queued: 0, limit, lent: false }
     }
 
     #[inline]
@@ -65,7 +61,6 @@ impl Queue {
             self.sealed = self.sealed.saturating_sub(self.head);
             self.head = 0;
         }
-        let n = if self.open.capacity() == 0 { self.burst.max(n) } else { n };
         self.open.reserve(n.saturating_add(SLACK));
     }
 
@@ -91,10 +86,9 @@ impl Queue {
         self.head += left;
     }
 
-    /// An idle connection keeps no buffer.
+    /// A buffer for a usual burst stays until [`rest`](Self::rest): to allocate it again for each costs more than to fill it.
     fn drained(&mut self) {
         if self.open.capacity() > KEPT && !self.lent {
-            self.burst = self.open.len().min(MAX_BURST);
             self.open = Vec::new();
         } else {
             self.open.clear();

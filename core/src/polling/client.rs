@@ -107,6 +107,12 @@ impl Client {
         self.connection.is_open()
     }
 
+    /// Whether nothing more comes or goes, but perhaps a last [`What::Close`]; [`advance`](Machine::advance) tells why.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// The most bytes that the body of an answer may have: what the server announced.
     #[must_use]
     pub fn max_body(&self) -> usize {

@@ -13,12 +13,14 @@ const LONG: usize = 256;
 const SHORT: usize = 64;
 /// Wide instructions are up to twice as fast where a line of the cache never lies between two of them.
 const ALIGN: usize = 32;
+/// Where flash is counted in kilobytes there is one loop for all lengths.
+const SMALL: bool = cfg!(target_os = "none");
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// Masks or unmasks `bytes` in place; doing it twice gives the same bytes again.
 #[inline]
 pub fn apply_mask(key: [u8; 4], bytes: &mut [u8]) {
-    if bytes.len() < LONG {
+    if SMALL || bytes.len() < LONG {
         xor(key, bytes);
     } else {
         xor_long(key, bytes);
@@ -28,14 +30,14 @@ pub fn apply_mask(key: [u8; 4], bytes: &mut [u8]) {
 /// The same; and whether what comes out is ASCII, and so certainly UTF-8: nearly free while the bytes are at hand.
 #[inline]
 pub(super) fn unmask_text(key: [u8; 4], bytes: &mut [u8]) -> bool {
-    let seen = if bytes.len() < LONG { xor(key, bytes) } else { xor_long_seen(key, bytes) };
+    let seen = if SMALL || bytes.len() < LONG { xor(key, bytes) } else { xor_long_seen(key, bytes) };
     seen & HIGH_BITS == 0
 }
 
 /// Writes `part` masked, in one pass, all of it or nothing.
 #[inline]
 pub(super) fn put_masked(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), Full> {
-    if part.len() < LONG { put_short(key, part, outbox) } else { put_long(key, part, outbox) }
+    if SMALL || part.len() < LONG { put_short(key, part, outbox) } else { put_long(key, part, outbox) }
 }
 
 /// Unmasks `from` and moves it to `to`, which lies at or before it. In blocks, so that each byte is masked while it
@@ -88,7 +90,8 @@ fn widely<T>(run: impl FnOnce() -> T) -> T {
 }
 
 /// Returns every bit that is set somewhere in the outcome, as it stands in its word or moved by whole bytes.
-#[inline(always)]
+#[cfg_attr(not(target_os = "none"), inline(always))]
+#[cfg_attr(target_os = "none", inline(never))]
 fn xor(key: [u8; 4], bytes: &mut [u8]) -> u64 {
     let word = word_of(key);
     let mut seen = 0;
@@ -159,7 +162,8 @@ fn xor_long_seen(key: [u8; 4], bytes: &mut [u8]) -> u64 {
 }
 
 /// In blocks of fixed size, which need no call.
-#[inline(always)]
+#[cfg_attr(not(target_os = "none"), inline(always))]
+#[cfg_attr(target_os = "none", inline(never))]
 fn put_short(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), Full> {
     let (blocks, rest) = part.as_chunks::<SHORT>();
     if !blocks.is_empty() {

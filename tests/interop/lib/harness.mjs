@@ -25,6 +25,15 @@ export async function within(seconds, what, promise) {
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Waits until `holds` answers something true. */
+export async function until(what, holds, seconds = 20) {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await pause(20)) {
+    const answer = await holds();
+    if (answer) return answer;
+  }
+  throw new Error(`never: ${what}`);
+}
+
 /** Runs `body`; a throw, a rejection and `seconds` without an end are failures. */
 export async function check(name, body, { seconds = 30 } = {}) {
   try {

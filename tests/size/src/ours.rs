@@ -34,6 +34,7 @@ fn now() -> Instant {
     Instant::EPOCH
 }
 
+#[allow(dead_code)]
 fn connect<M: Machine>(wire: &mut Wire, machine: M) -> Peer<'_, M> {
     Connection::new(wire, now, |_| (), machine, Inbox::new(memory::<0>()), Outbox::new(memory::<1>()))
 }
@@ -72,6 +73,7 @@ mod upgrade {
 #[cfg(any(
     feature = "websocket-server",
     feature = "websocket-frames",
+    feature = "websocket-upgrade",
     feature = "websocket-client",
     feature = "all-three"
 ))]
@@ -117,6 +119,35 @@ mod endpoint {
     /// Frames only: somebody else does the handshake.
     pub fn run(wire: &mut Wire) -> Option<usize> {
         echo(connect(wire, ws::Connection::server(ws::Config::TINY)))
+    }
+}
+
+#[cfg(feature = "websocket-upgrade")]
+mod endpoint {
+    use super::*;
+    use stillwire::ws;
+
+    pub static CONVERSATION: &[&[u8]] = &[crate::UPGRADE, crate::FRAMES];
+
+    /// A port for nothing but WebSockets: httparse reads the head, the handshake is the strict one. The end of the head is
+    /// looked for anew with each piece of it, and the caller has to bound the wait.
+    pub fn run(wire: &mut Wire) -> Option<usize> {
+        let (mut inbox, mut outbox) = (Inbox::new(memory::<0>()), Outbox::new(memory::<1>()));
+        let (used, machine) = loop {
+            match wire.get(inbox.spare()) {
+                0 => return None,
+                n => inbox.filled(n),
+            }
+            let mut headers = [httparse::EMPTY_HEADER; 16];
+            let mut request = httparse::Request::new(&mut headers);
+            if let httparse::Status::Complete(used) = request.parse(inbox.unread()).ok()? {
+                let accept = ws::Accept::new(&request, &[], &ws::Config::TINY).ok()?;
+                accept.write(&[], &mut outbox).ok()?;
+                break (used, accept.connection(ws::Config::TINY));
+            }
+        };
+        inbox.consume(used);
+        echo(Connection::new(wire, now, |_| (), machine, inbox, outbox))
     }
 }
 

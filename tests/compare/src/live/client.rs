@@ -11,7 +11,13 @@ use super::Checked;
 
 /// Connects from 127.0.0.`from`: one address has too few ports for many thousand connections.
 pub fn connect(to: SocketAddr, from: u8) -> Checked<TcpStream> {
+    connect_with(to, from, None)
+}
+
+/// The same, with a receive buffer of so many bytes in the kernel.
+pub fn connect_with(to: SocketAddr, from: u8, buffer: Option<usize>) -> Checked<TcpStream> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    buffer.map_or(Ok(()), |size| socket.set_recv_buffer_size(size))?;
     socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, from), 0)).into())?;
     socket.connect(&to.into())?;
     socket.set_tcp_nodelay(true)?;

@@ -13,7 +13,7 @@ use futures_util::stream;
 use stillwire_tokio::{Config, Server};
 use tokio::sync::broadcast;
 
-use super::client::{Ready, connect, read_head};
+use super::client::{Ready, connect_with, read_head};
 use super::process::Process;
 use super::{Checked, raise_limits};
 
@@ -128,7 +128,7 @@ pub fn subscribe(to: SocketAddr, count: usize, stalled: usize) -> Checked<()> {
     let mut ready = Ready::new()?;
     let mut streams: Vec<(TcpStream, Vec<u8>)> = Vec::new();
     for id in 0..count {
-        let mut socket = connect(to, 1)?;
+        let mut socket = connect_with(to, 1, (id < stalled).then_some(4096))?;
         socket.write_all(b"GET /events HTTP/1.1\r\nhost: a.example\r\naccept: text/event-stream\r\n\r\n")?;
         read_head(&mut socket)?;
         socket.set_nonblocking(true)?;

@@ -119,7 +119,7 @@ async fn raw(mut socket: TcpStream) -> Checked<()> {
     }
 }
 
-/// As the example `echo` of our adapter.
+/// As the example `ws_echo` of our adapter.
 async fn ours(socket: TcpStream) -> Checked<()> {
     let exchange = http::Exchange::new(http::Config::default());
     let mut http = Connection::new(socket, exchange, (1 << 20) + 4096, 2 << 20);

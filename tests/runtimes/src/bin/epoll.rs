@@ -73,7 +73,8 @@ fn main() -> io::Result<()> {
                 Ok((socket, _)) => {
                     let _ = socket.set_nodelay(true);
                     let peer = Peer::new(largest);
-                    let id = table.insert(Connection { socket, peer, readable: true, writable: true, ended: false });
+                    let new = Connection { socket, peer, readable: true, writable: true, ended: false };
+                    let id = table.insert(new);
                     if let Some(Connection { socket, .. }) = table.get_mut(id) {
                         poll.registry().register(socket, Token(id), BOTH)?;
                     }

@@ -110,7 +110,10 @@ impl Connection {
     fn sent(&mut self, n: &io::Result<usize>) {
         self.sending = false;
         match (n, self.peer.outbox()) {
-            (Ok(n), Some(outbox)) => outbox.advance(*n),
+            (Ok(n), Some(outbox)) => {
+                outbox.advance(*n);
+                outbox.rest();
+            }
             _ => self.over = true,
         }
     }

@@ -1,6 +1,6 @@
 //! A WebSocket echo on [`Connection`] alone: no server, no rooms, one machine after the other on each socket.
 //!
-//! `cargo run -p stillwire-tokio --example echo`, then connect to `ws://127.0.0.1:3000/`.
+//! `cargo run -p stillwire-tokio --example ws_echo`, then connect to `ws://127.0.0.1:3000/`.
 
 use stillwire::{http, ws};
 use stillwire_tokio::Connection;
