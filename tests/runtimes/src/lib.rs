@@ -16,6 +16,7 @@ pub mod ring;
 mod table;
 
 use core::time::Duration;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 
 use stillwire::http::{self, RequestView};
@@ -210,11 +211,11 @@ pub fn until(want: Want) -> Option<Instant> {
 ///
 /// # Errors
 /// The address cannot be had.
-pub fn listen() -> std::io::Result<(TcpListener, usize)> {
+pub fn listen() -> io::Result<(TcpListener, usize)> {
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
     let largest = arguments.next().and_then(|largest| largest.parse().ok()).unwrap_or(1 << 20);
-    let address: SocketAddr = address.parse().map_err(std::io::Error::other)?;
+    let address: SocketAddr = address.parse().map_err(io::Error::other)?;
     let listener = TcpListener::bind(address)?;
     println!("{}", listener.local_addr()?);
     Ok((listener, largest))
@@ -225,4 +226,16 @@ pub fn listen() -> std::io::Result<(TcpListener, usize)> {
 pub fn now() -> Instant {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     Instant::since_epoch(START.get_or_init(std::time::Instant::now).elapsed())
+}
+
+/// What a call that does not block came to. `None`: it would have blocked; `flag` is down until it will not any more.
+///
+/// # Errors
+/// Those of the call.
+pub fn ready(done: io::Result<usize>, flag: &mut bool) -> io::Result<Option<usize>> {
+    match done {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => *flag = false,
+        done => return done.map(Some),
+    }
+    Ok(None)
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use stillwire::{Instant, Want};
-use stillwire_runtimes::{Peer, Table, listen, now, until};
+use stillwire_runtimes::{Peer, Table, listen, now, ready, until};
 
 /// More than these wait in the listener's queue.
 const MOST: usize = 16_000;
@@ -146,13 +146,4 @@ impl Connection {
         }
         Ok(true)
     }
-}
-
-/// `None`: it would have blocked; epoll will say when it does not any more.
-fn ready(done: io::Result<usize>, flag: &mut bool) -> io::Result<Option<usize>> {
-    match done {
-        Err(error) if error.kind() == ErrorKind::WouldBlock => *flag = false,
-        done => return done.map(Some),
-    }
-    Ok(None)
 }
