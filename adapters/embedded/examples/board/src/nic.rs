@@ -50,7 +50,7 @@ impl Chip {
     const BASE: usize = 0x4020_0000;
 
     pub fn start() -> Option<Self> {
-        let mac = |register, value| {
+        let mac = |register: u32, value| {
             let busy = || while read(Self::BASE + 0xa4) & (1 << 31) != 0 {};
             busy();
             write(Self::BASE + 0xa8, value);
