@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::measure::{Row, is_limit, is_ours};
 
 /// The rows of one bench, and within it of one case, in order.
-fn groups<'r>(rows: &'r [Row], key: impl Fn(&Row) -> &str + Copy) -> impl Iterator<Item = &'r [Row]> {
+fn groups(rows: &[Row], key: impl Fn(&Row) -> &str + Copy) -> impl Iterator<Item = &[Row]> {
     rows.chunk_by(move |a, b| key(a) == key(b))
 }
 

@@ -241,7 +241,7 @@ fn payload(content: Content, len: usize, random: &mut u64) -> Vec<u8> {
     while bytes.len() < len {
         let letter = char::from(b'a' + (next(random) % 26) as u8);
         let other = ['ä', 'ж', '語', '界', '€', '🦀'][(next(random) % 6) as usize];
-        let now = if content == Content::Mixed && next(random) % 2 == 0 { other } else { letter };
+        let now = if content == Content::Mixed && next(random).is_multiple_of(2) { other } else { letter };
         let now = if bytes.len() + now.len_utf8() > len { letter } else { now };
         bytes.extend_from_slice(now.encode_utf8(&mut [0; 4]).as_bytes());
     }

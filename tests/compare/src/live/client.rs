@@ -62,7 +62,7 @@ pub fn frame(len: usize) -> Vec<u8> {
         }
     }
     frame.extend(key);
-    frame.extend((0..len).map(|i| b'a' + (i % 26) as u8 ^ key[i % 4]));
+    frame.extend((0..len).map(|i| (b'a' + (i % 26) as u8) ^ key[i % 4]));
     frame
 }
 
