@@ -124,7 +124,7 @@ fn chunking<S: Subject>(input: &[u8], cuts: &[usize], capacity: usize, lent: boo
         let allowed = S::WORK * work.received + 64;
         prop_assert!(work.scanned + work.moved <= allowed, "too much work: {work:?}, at most {allowed}");
     }
-    prop_assert_eq!(outcome(cut), outcome(whole));
+    prop_assert_eq!(outcome(cut), outcome(whole), "chunking shows");
     Ok(())
 }
 
@@ -157,7 +157,7 @@ fn slow_reader<S: Subject>(input: &[u8], cuts: &[usize], capacity: usize) -> Tes
     };
     let (slow, fast) = (run(S::SLOW_OUTBOX, 7), run(S::SLOW_OUTBOX, usize::MAX));
     prop_assert_eq!(slow.log, fast.log);
-    prop_assert_eq!(slow.written, fast.written);
+    prop_assert_eq!(slow.written, fast.written, "a slow reader gets other bytes");
     prop_assert_eq!(slow.end, fast.end);
     Ok(())
 }

@@ -56,8 +56,8 @@ impl<const FAULT: u8> Machine for Lines<FAULT> {
         }
         let from = if FAULT == SEARCHES_AGAIN { 0 } else { self.searched };
         let Some(end) = inbox.search(from, |bytes| bytes.iter().position(|b| *b == b'\n')) else {
-            self.searched = inbox.unread().len();
-            if FAULT == SHOWS_CHUNKS && self.searched > 0 {
+            let before = std::mem::replace(&mut self.searched, inbox.unread().len());
+            if FAULT == SHOWS_CHUNKS && self.searched > before {
                 self.shown = Some(self.searched);
                 return Ok(Progress::Event);
             }
@@ -114,24 +114,31 @@ fn a_good_machine_keeps_every_law() {
     laws::check::<Lines<NOTHING>>(500);
 }
 
+/// Lines that are as long as the generated ones may be.
+const LONG: &[u8] =
+    b"abcdefghijklmnopqrst\nabcdefghijklmnopqrst\nabcdefghijklmnopqrst\nabcdefghijklmnopqrst\n";
+
+/// Each fault on an input that brings it out for certain, and the words of the law that it breaks.
 macro_rules! caught {
-    ($($name:ident: $fault:ident),* $(,)?) => {
+    ($($name:ident: $fault:ident, $input:expr, cut by $cut:literal, $waits:expr, $law:literal;)*) => {
         $(
             #[test]
-            #[should_panic]
+            #[should_panic(expected = $law)]
             fn $name() {
-                laws::check::<Lines<$fault>>(500);
+                if let Err(broken) = laws::case::<Lines<$fault>>($input, &[$cut], &$waits, 64, false) {
+                    panic!("{broken}");
+                }
             }
         )*
     };
 }
 caught! {
-    chunks_that_show_are_caught: SHOWS_CHUNKS,
-    repeated_searches_are_caught: SEARCHES_AGAIN,
-    a_second_end_is_caught: ENDS_TWICE,
-    a_forgotten_deadline_is_caught: FORGETS_ITS_DEADLINE,
-    lost_replies_are_caught: LOSES_REPLIES,
-    spinning_is_caught: WAKES_UP,
+    chunks_that_show_are_caught: SHOWS_CHUNKS, LONG, cut by 1, [0], "chunking shows";
+    repeated_searches_are_caught: SEARCHES_AGAIN, LONG, cut by 1, [0], "too much work";
+    a_second_end_is_caught: ENDS_TWICE, b"quit\nmore\n", cut by 1, [0], "not closed any more";
+    a_forgotten_deadline_is_caught: FORGETS_ITS_DEADLINE, b"one\n", cut by 1, [0, 20_000], "a deadline that is past, and was not acted on";
+    lost_replies_are_caught: LOSES_REPLIES, &LONG.repeat(9), cut by 63, [0], "a slow reader gets other bytes";
+    spinning_is_caught: WAKES_UP, b"one\ntwo\n", cut by 1, [0], "a deadline that is past, and was not acted on";
 }
 
 const GOOD: &str = r#"
