@@ -30,7 +30,7 @@ if (process.argv[2] === '--client') {
 
 const folder = process.argv[2];
 const isFull = process.argv[3] === '--full';
-const limit = isFull ? 1800 : 400;
+const limit = isFull ? 2400 : 400;
 // Each size of 12 by one case with all its settings, and each offer of 13: a window of 9 bits, no takeover, several offers.
 const cases = isFull ? '*' : ['1.*', '2.*', '3.*', '4.*', '5.*', '6.*', '7.*', '9.*', '10.*', '12.1.1', '12.2.5', '12.3.3',
   '12.4.10', '12.5.12', '13.1.1', '13.2.5', '13.3.1', '13.4.5', '13.5.1', '13.6.5', '13.7.10'].join(',');
