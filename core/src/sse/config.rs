@@ -88,7 +88,8 @@ impl SourceConfig {
     /// What Chromium does: a constant wait, whatever the server says; any status but 200 ends it; nothing is limited.
     ///
     /// Two things differ, and are the standard's: a `retry` line without digits changes nothing (Chromium goes back to 3
-    /// s), and a line break behind a byte order mark is one (Chromium loses it).
+    /// s), and a line break behind a byte order mark is one (Chromium loses it). What Firefox does otherwise stands in
+    /// `docs/conformance.md`.
     #[must_use]
     pub fn browser() -> Self {
         Self {
