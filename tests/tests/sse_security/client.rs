@@ -61,6 +61,35 @@ fn a_hostile_retry_is_clamped() {
     assert_eq!(source.deadline(), None, "that is never");
 }
 
+/// A server that is busy says when to come back: in seconds, or as a date, which counts from that of its answer.
+#[test]
+fn a_retry_after_is_kept() {
+    let date = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after";
+    for (fields, least) in [
+        ("retry-after: 120".to_owned(), 120),
+        (format!("{date}: 0"), 0),
+        (format!("{date}: Sun, 06 Nov 1994 08:51:37 GMT"), 120),
+        (format!("{date}: Sunday, 06-Nov-94 08:51:37 GMT"), 120),
+        (format!("{date}: Sun Nov  6 08:51:37 1994"), 120),
+        (format!("{date}: Fri, 31 Dec 9999 23:59:59 GMT"), 3600),
+        (format!("{date}: Sun, 06 Nov 1994 08:40:00 GMT"), 0),
+        // From when on? And what is no date says nothing.
+        ("retry-after: Sun, 06 Nov 1994 08:51:37 GMT".to_owned(), 0),
+        (format!("date: now\r\n{date}: Sun, 06 Nov 1994 08:51:37 GMT"), 0),
+        (format!("{date}: soon"), 0),
+        (format!("{date}: -120"), 0),
+    ] {
+        let mut config = SourceConfig::default();
+        (config.retry, config.backoff_max) = (Duration::from_secs(1), Duration::ZERO);
+        let (mut source, mut inbox, mut none) = asked(config);
+        assert!(!answer(&mut source, &format!("503 Busy\r\n{fields}")));
+        let Ok(Some(SourceEvent::Lost { why, wait })) = source.next(now(), &mut inbox, &mut none) else {
+            panic!("{fields}: it is not lost")
+        };
+        assert_eq!((why, wait.as_secs()), (Lost::Status(503), least.max(1)), "{fields}");
+    }
+}
+
 /// A thousand clients that were cut off together: they come back spread, later and later, and never before the server
 /// wants them.
 #[test]
