@@ -6,7 +6,10 @@
 pub(crate) fn seconds(date: &[u8]) -> Option<u64> {
     let mut words = [&b""[..]; 8];
     let mut rest = date.split(|byte| b" ,-:".contains(byte)).filter(|word| !word.is_empty());
-    let count = words.iter_mut().map_while(|word| Some(*word = rest.next()?)).count();
+    let mut count = 0;
+    for (word, next) in words.iter_mut().zip(&mut rest) {
+        (*word, count) = (next, count + 1);
+    }
     if rest.next().is_some() {
         return None;
     }
