@@ -2,8 +2,9 @@
 
 import net from 'node:net';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { EventSource } from 'eventsource';
-import { assert, atEnd, check, finish, pause, within } from './lib/harness.mjs';
+import { assert, atEnd, check, finish, pause, until, within } from './lib/harness.mjs';
 import { generated, typesOf } from './lib/generated.mjs';
 import { Raw } from './lib/raw.mjs';
 import { services, startServer } from './lib/server.mjs';
@@ -311,5 +312,49 @@ await check('a subscriber that does not read holds up nobody', async () => {
     for (let i = 0; i < 300; i += 1) assert.equal((await source.next()).lastEventId, `flood-${i}`);
   });
 }, { seconds: 60 });
+
+// 1,500 events of 60 kB are 90 MB for each of them. The log keeps 64 MB, once for all, and a connection 2 MiB at most.
+await check('subscribers that do not read cost bounded memory, and are told what they have missed', async () => {
+  const server = await startServer(['sse']);
+  atEnd(() => server.stop());
+  const { sse } = server.urls;
+  // Linux tells; elsewhere only what comes is looked at.
+  const peak = async () => {
+    const status = await readFile(`/proc/${server.program.child.pid}/status`, 'latin1').catch(() => '');
+    return Number(/VmHWM:\s*(\d+) kB/.exec(status)?.[1] ?? 0) / 1024;
+  };
+  const sleepers = await Promise.all(Array.from({ length: 20 }, async () => {
+    const { raw: { socket } } = await rawStream('/live', '', sse);
+    atEnd(() => socket.destroy());
+    return socket.pause().removeAllListeners('data');
+  }));
+  const source = new Source(`${sse}/live`);
+  atEnd(() => source.close());
+  await source.open();
+  await pause(50);
+  const before = await peak();
+  const big = 'z'.repeat(60_000);
+  for (let i = 0; i < 1500; i += 1) {
+    await published(big, `?id=flood-${i}`, sse);
+    // The one who reads keeps up, so it misses nothing.
+    assert.equal((await source.next()).lastEventId, `flood-${i}`);
+  }
+  const grown = await peak() - before;
+  assert.ok(grown < 200, `${grown} MiB for 20 subscribers that are owed 1,800`);
+  for (const socket of sleepers) {
+    let [lost, last, rest] = [0, '', ''];
+    socket.on('data', (bytes) => {
+      const lines = (rest + bytes.toString('latin1')).split('\n');
+      rest = lines.pop();
+      for (const line of lines) {
+        lost += Number(/^: (\d+) events are lost: too slow$/.exec(line)?.[1] ?? 0);
+        if (line.startsWith('id: ')) last = line;
+      }
+    });
+    socket.resume();
+    await until('it is up to date', () => last === 'id: flood-1499');
+    assert.ok(lost > 0, 'it was told what is lost');
+  }
+}, { seconds: 120 });
 
 await finish();

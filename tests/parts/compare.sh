@@ -1,16 +1,24 @@
 # shellcheck shell=bash
 # How fast: beside others, by the clock (by name only, no gate), and by itself, in instructions (a gate).
 
+# The program that compares us, with all peers that this Rust can build.
+comparing() {
+  local features=()
+  # eventsource-client
+  if [[ $(rustc --version) =~ ^rustc\ 1\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -lt 95 ]; then features=(--no-default-features); fi
+  run cargo "$1" --locked -p stillwire-compare "${features[@]}" "${@:2}"
+}
+
 # That the program is well-formed, and that all contenders deliver the same messages: it looks before it measures.
 part_peers() {
-  run cargo clippy --locked -p stillwire-compare --all-targets -- -D warnings
-  run cargo run --locked -p stillwire-compare -- ws --quick
-  run cargo run --locked -p stillwire-compare -- sse --quick
+  comparing clippy --all-targets -- -D warnings
+  comparing run -- ws --quick
+  comparing run -- sse --quick
 }
 
 part_compare() {
   local compare
-  run cargo build --locked --release -p stillwire-compare
+  comparing build --release
   compare=$(target_dir)/release/compare
   mkdir -p "$out/compare"
   run "$compare" ws --json "$out/compare/ws.json" --svg "$out/compare"
@@ -22,7 +30,7 @@ part_compare() {
 part_compare_live() {
   local compare
   need_node
-  run cargo build --locked --release -p stillwire-compare
+  comparing build --release
   compare=$(target_dir)/release/compare
   run "$compare" ws-echo
   run "$compare" ws-idle

@@ -15,6 +15,8 @@ part_sse_client() {
 part_sse_browser() {
   need_node
   need_chromium
+  need_firefox
   need_programs
   run node tests/interop/sse-browser.mjs
+  run node tests/interop/sse-habits.mjs
 }

@@ -45,6 +45,7 @@ impl<'s, M: Machine, S: Socket> Connection<'s, M, S> {
         while !self.over {
             let now = now();
             let done = match self.link.want(now).map_err(Error::Protocol)? {
+                _ if self.reading.is_over(now) => Err(ErrorKind::TimedOut.into()),
                 Want::Deliver => return Ok(self.link.turn()),
                 Want::Write { until } => self.write(until, now),
                 Want::Read { until } => self.read(until, now),

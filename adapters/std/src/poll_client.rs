@@ -7,7 +7,7 @@ use std::{io, thread};
 
 use stillwire::http::{self, Answer, Fetch, Url, UrlError};
 use stillwire::polling::{Batch, Client, Config, Error, Event, What};
-use stillwire::{Inbox, Machine, Outbox, Progress, SendError};
+use stillwire::{Inbox, Instant, Machine, Outbox, Progress, SendError};
 
 use crate::{ConnectError, Connection, MaybeTls, Route, entropy, now};
 
@@ -33,8 +33,10 @@ use crate::{ConnectError, Connection, MaybeTls, Route, entropy, now};
 /// # Ok(()) }
 /// ```
 ///
-/// It does not follow redirections, and an answer above 4 MiB counts as failed. When it is dropped, a thread may
-/// wait on for its answer, no longer than that may take.
+/// It follows no redirection: a session lives where it was opened, and a message that is sent is no GET. Give it the URL
+/// where it ends; [`Error::Refused`] tells the status. An answer above 4 MiB counts as failed, and so does one that is not
+/// there as a whole in time, however it trickles. When it is dropped, a thread may wait on for its answer, no longer than
+/// that may take.
 #[derive(Debug)]
 pub struct PollClient {
     machine: Client,
@@ -246,26 +248,31 @@ fn ask(
     request: &Request,
     kept: &mut Option<Wire>,
 ) -> Result<(u16, Vec<u8>), String> {
+    let end_at = now() + request.within;
     // The server may have closed an idle connection: that is no failure yet. All requests may be made again.
-    if let Some(wire) = kept.take()
-        && let Ok(answer) = ask_over(wire, url, request, kept)
-    {
-        return Ok(answer);
+    if let Some(wire) = kept.take() {
+        let answer = ask_over(wire, url, request, end_at, kept);
+        if answer.is_ok() || now() >= end_at {
+            return answer;
+        }
     }
     let at = Url::parse(url).map_err(|error| error.to_string())?;
     let stream = route.open(&at).map_err(|error| error.to_string())?;
     let mut waits = http::Config::default();
-    (waits.head_within, waits.wait_within) = (request.within, request.within);
+    // How long the whole of an answer may take is the connection's to know.
+    (waits.head_within, waits.wait_within) = (Duration::MAX, Duration::MAX);
     let (inbox, outbox) = (Inbox::with_limit(BODY + HEAD), Outbox::with_limit(BODY + HEAD));
-    ask_over(Connection::new(stream, Fetch::new(waits), inbox, outbox), url, request, kept)
+    ask_over(Connection::new(stream, Fetch::new(waits), inbox, outbox), url, request, end_at, kept)
 }
 
 fn ask_over(
     mut wire: Wire,
     url: &str,
     request: &Request,
+    end_at: Instant,
     kept: &mut Option<Wire>,
 ) -> Result<(u16, Vec<u8>), String> {
+    (wire.reading.end_at, wire.writing.end_at) = (Some(end_at), Some(end_at));
     let url = Url::parse(url).map_err(|error| error.to_string())?;
     let target = target(&url, &request.path);
     let mut headers = vec![("host", url.authority())];

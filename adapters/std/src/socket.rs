@@ -75,7 +75,11 @@ socket!(std::os::unix::net::UnixStream);
 
 /// The timeout of a socket, set only when it has to change: that is a call of the system.
 #[derive(Debug, Default)]
-pub(crate) struct Timeout(Option<Option<Duration>>);
+pub(crate) struct Timeout {
+    set: Option<Option<Duration>>,
+    /// When there is no more time, whatever still comes.
+    pub(crate) end_at: Option<Instant>,
+}
 
 impl Timeout {
     /// The timeout to set so that a call comes back at `until`, if it is another one than was set before.
@@ -84,11 +88,15 @@ impl Timeout {
     /// and most deadlines of a busy connection move a little with every message: they need no call at all. Zero
     /// would mean "never", so a millisecond is the least.
     pub(crate) fn change(&mut self, until: Option<Instant>, now: Instant) -> Option<Option<Duration>> {
-        let wanted = until.map(|at| {
+        let wanted = until.into_iter().chain(self.end_at).min().map(|at| {
             let millis = u64::try_from(at.saturating_since(now).as_millis()).unwrap_or(u64::MAX).max(1);
             Duration::from_millis(1 << millis.ilog2())
         });
-        (self.0.replace(wanted) != Some(wanted)).then_some(wanted)
+        (self.set.replace(wanted) != Some(wanted)).then_some(wanted)
+    }
+
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.end_at.is_some_and(|at| now >= at)
     }
 }
 

@@ -57,6 +57,8 @@ mod body;
 #[cfg(feature = "alloc")]
 mod client;
 mod config;
+#[cfg(feature = "alloc")]
+pub(crate) mod date;
 mod error;
 mod event;
 mod exchange;

@@ -211,7 +211,8 @@ impl Client {
     }
 
     /// A request was answered, with this status and this body (nothing above [`max_body`](Self::max_body)
-    /// need be read). An answer that nobody waits for is dropped.
+    /// need be read). An answer that nobody waits for is dropped. A redirection is [`Error::Refused`]: a session lives where
+    /// it was opened, and most of them would make a GET of what is sent.
     pub fn answered(
         &mut self,
         what: What,

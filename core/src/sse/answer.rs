@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::error::SourceError;
-use crate::http::{ResponseView, Url, UrlError};
+use crate::http::{ResponseView, Url, UrlError, date};
 
 /// Where a request goes.
 #[derive(Clone, Debug)]
@@ -66,12 +66,13 @@ pub(super) fn is_event_stream(head: &impl ResponseView) -> bool {
     is_type && !other_charset
 }
 
-/// RFC 9110, 10.2.3: seconds. A date needs a clock.
+/// RFC 9110, 10.2.3: seconds, or a date. There is no clock here: until then it is as long as since the date of the answer.
 pub(super) fn retry_after(head: &impl ResponseView) -> Option<Duration> {
-    let digits = head.only("retry-after")?;
-    let seconds = digits.iter().try_fold(0_u64, |seconds, byte| {
+    let value = head.only("retry-after")?;
+    let seconds = value.iter().try_fold(0_u64, |seconds, byte| {
         let digit = byte.is_ascii_digit().then_some(u64::from(byte & 0xf))?;
         Some(seconds.saturating_mul(10).saturating_add(digit))
     });
-    seconds.map(Duration::from_secs)
+    let until = || Some(date::seconds(value)?.saturating_sub(date::seconds(head.only("date")?)?));
+    seconds.or_else(until).map(Duration::from_secs)
 }

@@ -60,8 +60,8 @@ pub struct SourceConfig {
     /// A connection that was open for so long was a good one: after it, doubling begins anew. Default: 10 s.
     pub stable_after: Duration,
     /// Whether a server that is overloaded or restarts is asked again: the statuses 408, 425, 429 and 5xx, with their
-    /// `Retry-After` in seconds (RFC 9110, 10.2.3; the form with a date needs a clock and does not count). Default: yes.
-    /// Browser: no, they end it.
+    /// `Retry-After` (RFC 9110, 10.2.3). One that is a date counts from the `Date` of the same answer, whatever clocks
+    /// say; without that it does not count. Default: yes. Browser: no, they end it.
     pub retry_statuses: bool,
     /// How many attempts in a row may fail to open a stream; then it is [`SourceError::GaveUp`](super::SourceError).
     /// `None`: any number. Default and browser: `None`.
@@ -88,7 +88,8 @@ impl SourceConfig {
     /// What Chromium does: a constant wait, whatever the server says; any status but 200 ends it; nothing is limited.
     ///
     /// Two things differ, and are the standard's: a `retry` line without digits changes nothing (Chromium goes back to 3
-    /// s), and a line break behind a byte order mark is one (Chromium loses it).
+    /// s), and a line break behind a byte order mark is one (Chromium loses it). What Firefox does otherwise stands in
+    /// `docs/conformance.md`.
     #[must_use]
     pub fn browser() -> Self {
         Self {

@@ -74,7 +74,7 @@ fn main() -> ExitCode {
         What::Sizes => sizes::show(options.quick),
         What::WsEcho => live::echo::run(options.quick, &options.only),
         What::WsIdle => live::idle::run(options.quick),
-        What::Fanout => live::fanout::run(options.quick),
+        What::Fanout => live::fanout::run(options.quick, &options.only),
         What::Hold { who, count } => sizes::hold(who, *count),
         What::Serve { who } => done(live::servers::serve(who)),
         What::Sit { to, count } => done(live::idle::sit(*to, *count)),

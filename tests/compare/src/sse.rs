@@ -4,6 +4,9 @@
 //! parsed; the peers' into memory that becomes `Bytes`, as hyper's bodies do, from where they take what they keep (sse-parse
 //! copies what it is fed into a buffer of its own, and has that for its copy).
 
+#[cfg(feature = "eventsource-client")]
+mod launchdarkly;
+
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -74,6 +77,8 @@ pub fn cases() -> Vec<Case> {
                 ("sse-stream", Box::new(SseStream(byte_stream(chunks.clone())))),
                 ("sse-parse", Box::new(Parse::new(chunks.clone()))),
             ];
+            #[cfg(feature = "eventsource-client")]
+            contenders.push(("eventsource-client", Box::new(launchdarkly::Client::new(chunks.clone()))));
             // Its time for a line grows with the square of its length: here, seconds for each.
             if bytes.len() / count < 1 << 20 {
                 contenders.push(("eventsource-stream", Box::new(EventSource(event_stream(chunks.clone())))));

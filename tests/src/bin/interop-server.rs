@@ -180,6 +180,8 @@ fn start_sse(listener: TcpListener, mut config: Config) -> Handle {
     config.event_paths = ["/stream", "/once", "/live", "/generated"].map(str::to_owned).to_vec();
     config.headers = vec![("access-control-allow-origin".to_owned(), "*".to_owned())];
     config.require_length = true;
+    // Those who are slow are here to be told what they have missed, however long a test takes on a slow machine.
+    config.stall = Duration::from_secs(300);
     let to_publish = live.clone();
     let config = config
         .gate(|_, request| match (RequestView::path(request), Feed::last_event_id(request)) {

@@ -1,6 +1,7 @@
 //! Two ends of a loopback connection, and frames by hand.
 #![allow(dead_code, clippy::std_instead_of_core, clippy::std_instead_of_alloc)]
 
+pub(crate) mod http;
 pub(crate) mod pipe;
 pub(crate) mod proxy;
 

@@ -14,10 +14,22 @@ pub fn connect(to: SocketAddr, from: u8) -> Checked<TcpStream> {
     connect_with(to, from, None)
 }
 
-/// The same, with a receive buffer of so many bytes in the kernel.
-pub fn connect_with(to: SocketAddr, from: u8, buffer: Option<usize>) -> Checked<TcpStream> {
+/// What makes a connection over the loopback like one to far away.
+#[derive(Clone, Copy)]
+pub struct Far {
+    /// Bytes of the receive buffer in the kernel.
+    pub receive: usize,
+    /// The most bytes of a segment.
+    pub segment: u32,
+}
+
+/// The same, perhaps from far away.
+pub fn connect_with(to: SocketAddr, from: u8, far: Option<Far>) -> Checked<TcpStream> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
-    buffer.map_or(Ok(()), |size| socket.set_recv_buffer_size(size))?;
+    if let Some(far) = far {
+        socket.set_recv_buffer_size(far.receive)?;
+        socket.set_tcp_mss(far.segment)?;
+    }
     socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, from), 0)).into())?;
     socket.connect(&to.into())?;
     socket.set_tcp_nodelay(true)?;

@@ -1,247 +1,16 @@
-//! Client and server over a network that loses requests and answers, delivers requests twice and late, and breaks
-//! connections: every message arrives once and in order, in both directions, and so does the end.
+//! What each of them does when it is its turn.
 
-use core::{cell::RefCell, time::Duration};
-use std::collections::HashMap;
+use core::time::Duration;
 
-use proptest::{prelude::*, test_runner::TestRunner};
 use stillwire::{
     Entropy, Inbox, Instant, Machine, Outbox, Progress, Transport,
-    polling::{Answer, Client, Config, Connection, Event, Request, Served, Session, Sid, Ticket, What},
+    polling::{Answer, Request, Served, Session, Sid, What},
 };
 
-/// How bad the network is, in percent, and how small everything else.
-#[derive(Clone, Debug)]
-struct World {
-    seed: u64,
-    lost: u64,
-    twice: u64,
-    broken: u64,
-    max_bytes: usize,
-    max_messages: usize,
-    client_inbox: usize,
-    lent: bool,
-    busy: u64,
-    messages: u64,
-    closer: Closer,
-}
+use super::{Closer, Parcel, Reply, Simulation, Trouble, Waiting};
 
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Closer {
-    Client,
-    Server,
-    Both,
-}
-
-fn worlds() -> impl Strategy<Value = World> {
-    let network = (any::<u64>(), 0..40_u64, 0..30_u64, 0..30_u64);
-    let sizes = (200..2000_usize, 1..20_usize, 160..4000_usize, any::<bool>(), 0..15_u64, 0..100_u64);
-    let closer = prop_oneof![Just(Closer::Client), Just(Closer::Server), Just(Closer::Both)];
-    (network, sizes, closer).prop_map(|((seed, lost, twice, broken), sizes, closer)| {
-        let (max_bytes, max_messages, client_inbox, lent, busy, messages) = sizes;
-        let client_inbox = client_inbox.max(max_bytes);
-        World {
-            seed,
-            lost,
-            twice,
-            broken,
-            max_bytes,
-            max_messages,
-            client_inbox,
-            lent,
-            busy,
-            messages,
-            closer,
-        }
-    })
-}
-
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
-    fn happens(&mut self, percent: u64) -> bool {
-        self.roll(100) < percent
-    }
-}
-
-/// Message `n` of one side: sometimes binary, sometimes full of escapes, of all sizes.
-fn message(side: u8, n: u64) -> (bool, Vec<u8>) {
-    let mut dice = Dice(n * 2 + u64::from(side));
-    let len = if dice.happens(20) { dice.roll(90) } else { dice.roll(20) };
-    let mut content = format!("{}{n} ", side as char).into_bytes();
-    let binary = dice.happens(30);
-    for _ in 0..len {
-        content.push(if binary { dice.roll(256) as u8 } else { b"a\"\\ \x01z"[dice.roll(6) as usize] });
-    }
-    content.truncate(if content.contains(&1) && !binary { 24 } else { 90 });
-    (binary, content)
-}
-
-/// The application of one side.
-struct App {
-    side: u8,
-    sent: u64,
-    received: u64,
-    closed: Option<u16>,
-    asked_to_close: bool,
-}
-
-impl App {
-    fn new(side: u8) -> Self {
-        Self { side, sent: 0, received: 0, closed: None, asked_to_close: false }
-    }
-    fn hear(&mut self, event: Event<'_>) {
-        assert_eq!(self.closed, None, "an event after the end");
-        let (binary, content) = match event {
-            Event::Text(text) => (false, text.as_bytes()),
-            Event::Binary(bytes) => (true, bytes),
-            Event::Closed { code, .. } => {
-                self.closed = Some(code);
-                return;
-            }
-        };
-        let other = if self.side == b'c' { b's' } else { b'c' };
-        let expected = message(other, self.received);
-        assert_eq!((binary, content), (expected.0, expected.1.as_slice()), "message {}", self.received);
-        self.received += 1;
-    }
-    /// Sends one more; false when there is no room.
-    fn say(&mut self, machine: &mut impl Transport, outbox: &mut Outbox<'_>) -> bool {
-        let (binary, content) = message(self.side, self.sent);
-        let kind = if binary { stillwire::Kind::Binary } else { stillwire::Kind::Text };
-        let (before, behind) = content.split_at(content.len() / 2);
-        match machine.send(kind, &[before, behind], outbox) {
-            Ok(()) => self.sent += 1,
-            Err(stillwire::SendError::Full(_)) => return false,
-            Err(error) => panic!("{error}"),
-        }
-        true
-    }
-}
-
-/// A request, or a copy of one, on its way.
-#[derive(Clone, Debug)]
-struct Parcel {
-    /// Whose answer it is; `None`: nobody waits for it any more.
-    flight: Option<u64>,
-    what: What,
-    method: &'static str,
-    path: String,
-    body: Vec<u8>,
-    arrives: Instant,
-}
-
-/// What went wrong, over all worlds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Trouble {
-    RequestLost,
-    RequestTwice,
-    AnswerLost,
-    ReceiverBroken,
-    Replaced,
-    NoRoomYet,
-    OutOfStep,
-    TimedOut,
-}
-
-struct Reply {
-    flight: u64,
-    what: What,
-    /// `None`: it broke.
-    answer: Option<(u16, Vec<u8>)>,
-    arrives: Instant,
-}
-
-struct Waiting {
-    ticket: Ticket,
-    parcel: Parcel,
-    breaks: Option<Instant>,
-}
-
-struct Simulation<'s> {
-    world: World,
-    config: Config,
-    dice: Dice,
-    now: Instant,
-    // the client
-    client: Client,
-    from_server: Inbox<'s>,
-    to_server: Outbox<'s>,
-    user: App,
-    /// The requests under way, and when the driver gives them up.
-    flights: Vec<(u64, What, Instant)>,
-    next_flight: u64,
-    client_over: bool,
-    // the network
-    parcels: Vec<Parcel>,
-    replies: Vec<Reply>,
-    waiting: Vec<Waiting>,
-    requests: u64,
-    troubles: HashMap<Trouble, u64>,
-    /// The owner looks at nothing until then.
-    busy_until: Instant,
-    // the server
-    pipes: Option<(Inbox<'s>, Inbox<'s>)>,
-    session: Option<Session<'s>>,
-    owner: Option<(Connection, Inbox<'static>, Outbox<'static>)>,
-    host: App,
-}
-
-impl<'s> Simulation<'s> {
-    fn new(world: World, memory: &'s mut [Vec<u8>; 4]) -> Self {
-        let mut config = Config::default();
-        config.max_bytes = world.max_bytes;
-        config.max_messages = world.max_messages;
-        config.retries = 100_000;
-        config.empty_within = Duration::from_secs(100_000);
-        config.close_within = Duration::from_secs(1_000_000);
-        let [a, b, c, d] = memory;
-        let pipe = world.max_bytes + world.max_messages + 100;
-        [&mut *a, &mut *b].into_iter().for_each(|bytes| bytes.resize(pipe, 0));
-        c.resize(world.client_inbox, 0);
-        d.resize(1000, 0);
-        Self {
-            dice: Dice(world.seed),
-            now: Instant::EPOCH + Duration::from_secs(1),
-            client: Client::new(&config, Entropy::insecure_seeded(world.seed)),
-            from_server: if world.lent { Inbox::new(c) } else { Inbox::with_limit(world.client_inbox) },
-            to_server: if world.lent { Outbox::new(d) } else { Outbox::with_limit(1000) },
-            user: App::new(b'c'),
-            flights: vec![],
-            next_flight: 0,
-            client_over: false,
-            parcels: vec![],
-            replies: vec![],
-            waiting: vec![],
-            requests: 0,
-            troubles: HashMap::new(),
-            busy_until: Instant::EPOCH,
-            pipes: world.lent.then(|| (Inbox::new(a), Inbox::new(b))),
-            session: None,
-            owner: None,
-            host: App::new(b's'),
-            world,
-            config,
-        }
-    }
-
-    fn trouble(&mut self, trouble: Trouble) {
-        *self.troubles.entry(trouble).or_default() += 1;
-    }
-
-    fn soon(&mut self) -> Instant {
-        self.now + Duration::from_millis(self.dice.roll(200))
-    }
-
-    fn client_turn(&mut self) {
+impl Simulation<'_> {
+    pub(crate) fn client_turn(&mut self) {
         while !self.client_over {
             match self.client.advance(self.now, &mut self.from_server, &mut self.to_server) {
                 Ok(Progress::Event) => {
@@ -296,7 +65,7 @@ impl<'s> Simulation<'s> {
         [&self.user, &self.host].iter().all(|app| app.sent == n && app.received == n)
     }
 
-    fn owner_turn(&mut self) {
+    pub(crate) fn owner_turn(&mut self) {
         if self.now < self.busy_until {
             return;
         }
@@ -354,7 +123,7 @@ impl<'s> Simulation<'s> {
         self.replies.push(Reply { flight, what: parcel.what, answer, arrives });
     }
 
-    fn server_turn(&mut self) {
+    pub(crate) fn server_turn(&mut self) {
         let due = |at: Instant, now: Instant| at <= now;
         while let Some(at) = self.parcels.iter().position(|parcel| due(parcel.arrives, self.now)) {
             let parcel = self.parcels.swap_remove(at);
@@ -453,7 +222,7 @@ impl<'s> Simulation<'s> {
         self.waiting = waiting;
     }
 
-    fn replies_turn(&mut self) {
+    pub(crate) fn replies_turn(&mut self) {
         while let Some(at) = self.replies.iter().position(|reply| reply.arrives <= self.now) {
             let reply = self.replies.swap_remove(at);
             let Some(at) = self.flights.iter().position(|flight| flight.0 == reply.flight) else { continue };
@@ -472,69 +241,4 @@ impl<'s> Simulation<'s> {
             self.client.failed(what, now);
         }
     }
-
-    fn is_over(&self) -> bool {
-        let owner_over = self.owner.as_ref().is_none_or(|_| self.host.closed.is_some());
-        self.client_over && owner_over
-    }
-
-    fn run(&mut self) {
-        for _ in 0..400_000 {
-            self.owner_turn();
-            self.client_turn();
-            self.server_turn();
-            self.replies_turn();
-            if self.is_over() && self.flights.is_empty() {
-                return;
-            }
-            self.now = self.now + Duration::from_millis(1 + self.dice.roll(100));
-        }
-        panic!(
-            "it never ends: client sent {} received {}, server sent {} received {}, over {} {:?}",
-            self.user.sent,
-            self.user.received,
-            self.host.sent,
-            self.host.received,
-            self.client_over,
-            self.host.closed
-        );
-    }
-}
-
-/// 1,000 worlds, or `STILLWIRE_LAW_CASES`.
-#[test]
-fn every_message_arrives_once_and_in_order() {
-    let cases = std::env::var("STILLWIRE_LAW_CASES").map_or(1000, |n| n.parse().expect("a number"));
-    let config =
-        ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 2000, ..Default::default() };
-    let (troubles, totals) = (RefCell::new(HashMap::new()), RefCell::new((0, 0)));
-    TestRunner::new(config)
-        .run(&worlds(), |world| {
-            let mut memory = [vec![], vec![], vec![], vec![]];
-            let (n, closer) = (world.messages, world.closer);
-            let mut simulation = Simulation::new(world, &mut memory);
-            simulation.run();
-            let (user, host) = (&simulation.user, &simulation.host);
-            prop_assert_eq!((user.sent, user.received, host.sent, host.received), (n, n, n, n));
-            let codes = (user.closed, host.closed);
-            let good = match closer {
-                Closer::Client => codes == (Some(1000), Some(1000)),
-                Closer::Server => codes == (Some(4000), Some(4000)),
-                // Each may hear its own or the other's.
-                Closer::Both => [codes.0, codes.1].iter().all(|c| matches!(c, Some(1000 | 4000))),
-            };
-            prop_assert!(good, "{:?} closed, {:?}", closer, codes);
-            prop_assert!(simulation.session.as_ref().is_some_and(Session::is_over));
-            for (trouble, n) in simulation.troubles {
-                *troubles.borrow_mut().entry(trouble).or_insert(0) += n;
-            }
-            totals.borrow_mut().0 += 2 * n;
-            totals.borrow_mut().1 += simulation.requests;
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
-    let troubles = troubles.into_inner();
-    println!("(messages, requests) {:?}, {troubles:?}", totals.into_inner());
-    let enough = |n: &u64| cases < 1000 || *n >= 10;
-    assert!(troubles.len() == 8 && troubles.values().all(enough), "too good a network: {troubles:?}");
 }
