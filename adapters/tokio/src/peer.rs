@@ -3,13 +3,11 @@
 use core::{
     future::poll_fn,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_core::Stream as FutureStream;
-use futures_sink::Sink;
 use stillwire::{Incoming, Kind, Outbox, SendError, Transport, hub::Shared, sse};
 
 use crate::{
@@ -17,9 +15,10 @@ use crate::{
     post::Post,
     protocol::Protocol,
     server::Inner,
-    split::{Whole, split},
+    split::{Whole, split, stream_and_sink},
     stream::Stream,
     traffic::Meter,
+    transfer::FLUSH,
     wakers::Waiting,
 };
 
@@ -34,13 +33,16 @@ use crate::{
 #[derive(Debug)]
 pub struct Peer {
     id: u64,
-    connection: Connection<Stream, Protocol>,
+    /// It lies where it is when the peer moves, from task to task and into futures.
+    connection: Box<Connection<Stream, Protocol>>,
     request: Box<Request>,
     post: Arc<Post>,
     waiting: Waiting,
     rooms: Vec<String>,
     server: Arc<Inner>,
     meter: Arc<Meter>,
+    /// Messages that the meter has not heard of.
+    counted: u64,
     on_drop: Option<stillwire::polling::Sid>,
     dismissed: bool,
     over: bool,
@@ -56,8 +58,22 @@ impl Peer {
     ) -> Self {
         let meter = server.meter(connection.link.machine.carrier());
         let (request, rooms) = (Box::new(request), Vec::new());
-        let (waiting, dismissed, over) = (Waiting::default(), false, false);
-        Self { id, connection, request, post, waiting, rooms, server, meter, on_drop, dismissed, over }
+        let (waiting, counted, dismissed, over) = (Waiting::default(), 0, false, false);
+        let connection = Box::new(connection);
+        Self {
+            id,
+            connection,
+            request,
+            post,
+            waiting,
+            rooms,
+            server,
+            meter,
+            counted,
+            on_drop,
+            dismissed,
+            over,
+        }
     }
 
     /// A number that no other peer of this server has or had.
@@ -109,7 +125,7 @@ impl Peer {
         }
         let link = &mut self.connection.link;
         send(&mut link.machine, &mut link.outbox)?;
-        self.meter.message();
+        self.counted += 1;
         Ok(())
     }
 
@@ -191,51 +207,35 @@ impl Peer {
         self.server.rooms.leave(room, self.id)
     }
 
-    /// Asks with the waker of all who wait.
-    fn together<T>(&mut self, cx: &mut Context<'_>, ask: impl FnOnce(&mut Self, &mut Context<'_>) -> T) -> T {
-        match self.waiting.enter(cx) {
-            None => ask(self, cx),
-            Some(waker) => ask(self, &mut Context::from_waker(&waker)),
-        }
+    /// The message that the connection has come to, if it is one.
+    fn message(&mut self) -> Option<Message> {
+        let message = match self.connection.link.turn()?.0 {
+            Incoming::Text(text) => Message::Text(text.as_str().to_owned()),
+            Incoming::Binary(bytes) => Message::Binary(Bytes::copy_from_slice(bytes)),
+            _ => return None,
+        };
+        self.counted += 1;
+        Some(message)
     }
 
-    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error<ProtocolError>>> {
-        while !self.over {
-            let waiting = self.empty_mailbox(cx);
-            match self.connection.poll_event(cx) {
-                // The outbox drained, and more was posted than fitted into it.
-                Poll::Pending if waiting && self.connection.link.outbox.is_empty() => {}
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(true)) => {
-                    let message = match self.connection.link.turn() {
-                        Some((Incoming::Text(text), _)) => Message::Text(text.as_str().to_owned()),
-                        Some((Incoming::Binary(bytes), _)) => Message::Binary(Bytes::copy_from_slice(bytes)),
-                        _ => continue,
-                    };
-                    self.meter.message();
-                    return Poll::Ready(Ok(Some(message)));
-                }
-                Poll::Ready(ended) => {
-                    self.abandon();
-                    return Poll::Ready(ended.map(|_| None));
-                }
-            }
-        }
-        Poll::Ready(Ok(None))
+    /// The server's figures hear of the messages so far; not of each, as all peers count there.
+    fn charge(&mut self) {
+        self.meter.messages(core::mem::take(&mut self.counted));
     }
 
     /// What other tasks posted goes to the outbox while there is room. True: something is left.
     fn empty_mailbox(&mut self, cx: &Context<'_>) -> bool {
-        let (link, meter) = (&mut self.connection.link, &self.meter);
+        let (link, mut counted) = (&mut self.connection.link, 0);
         let (left, dismissed) = self.post.empty(cx, |message: &Shared| {
             match link.machine.send_shared(message, &mut link.outbox) {
                 // Too large for an empty outbox is too large for ever.
                 Err(SendError::Full(_)) if !link.outbox.is_empty() => return false,
                 Err(_) => {}
-                Ok(()) => meter.message(),
+                Ok(()) => counted += 1,
             }
             true
         });
+        self.meter.messages(core::mem::take(&mut self.counted) + counted);
         if let (Some(after), false) = (dismissed, self.dismissed) {
             match link.machine.dismiss(after, &mut link.outbox) {
                 // A goodbye waits for room, as a message does.
@@ -247,84 +247,84 @@ impl Peer {
         }
         left
     }
-
-    /// Waits for room.
-    fn make_room(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut queue: impl FnMut(&mut Self) -> Result<(), SendError>,
-    ) -> Poll<Result<(), SendError>> {
-        loop {
-            match queue(self) {
-                Err(SendError::Full(_)) if !self.connection.link.outbox.is_empty() => {
-                    if ready!(self.connection.poll_drain(cx)).is_err() {
-                        self.abandon();
-                        return Poll::Ready(Err(SendError::NotOpen));
-                    }
-                }
-                queued => return Poll::Ready(queued),
-            }
-        }
-    }
-
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        queue: impl FnMut(&mut Self) -> Result<(), SendError>,
-    ) -> Poll<Result<(), SendError>> {
-        let queued = ready!(self.together(cx, |peer, cx| peer.make_room(cx, queue)));
-        self.poll_nudge(cx);
-        Poll::Ready(queued)
-    }
 }
 
 impl Whole for Peer {
     type Error = Error<ProtocolError>;
 
+    fn waiting(&mut self) -> &mut Waiting {
+        &mut self.waiting
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Self::Error>> {
+        // Nobody waits for anything while there are messages of those that were read together.
+        while self.post.is_quiet() && self.connection.queued() < FLUSH {
+            match self.connection.next_read() {
+                Ok(true) => {
+                    if let Some(message) = self.message() {
+                        return Poll::Ready(Ok(Some(message)));
+                    }
+                }
+                Ok(false) => break,
+                Err(error) => {
+                    self.abandon();
+                    return Poll::Ready(Err(Error::Protocol(error)));
+                }
+            }
+        }
         self.together(cx, Self::receive)
     }
 
-    fn poll_feed(
-        &mut self,
-        kind: Kind,
-        payload: &Bytes,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), SendError>> {
-        self.together(cx, |peer, cx| {
-            let queued = ready!(peer.make_room(cx, |peer| peer.queue(kind, payload)));
-            peer.connection.poll_flush_mark(cx);
-            Poll::Ready(queued)
-        })
-    }
-
-    fn poll_nudge(&mut self, cx: &mut Context<'_>) {
-        self.together(cx, |peer, cx| {
-            // Broadcasts, and a dismissal, do not wait for a handler that only sends to come to `recv`.
-            peer.empty_mailbox(cx);
-            // What the socket does not take now leaves later; a failure is told by `recv`.
-            let _ = peer.connection.poll_write(cx);
-        });
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let flushed = self.together(cx, |peer, cx| peer.connection.poll_flush(cx));
-        flushed.map_err(|_| {
-            self.abandon();
-            SendError::NotOpen
-        })
-    }
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.waiting.together();
-        self.together(cx, |peer, cx| peer.connection.poll_headroom(cx)).map_err(|_| {
-            self.abandon();
-            SendError::NotOpen
-        })
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error<ProtocolError>>> {
+        while !self.over {
+            let waiting = self.empty_mailbox(cx);
+            match self.connection.poll_event(cx) {
+                // The outbox drained, and more was posted than fitted into it.
+                Poll::Pending if waiting && self.connection.link.outbox.is_empty() => {}
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(true)) => {
+                    if let Some(message) = self.message() {
+                        return Poll::Ready(Ok(Some(message)));
+                    }
+                }
+                Poll::Ready(ended) => {
+                    self.abandon();
+                    return Poll::Ready(ended.map(|_| None));
+                }
+            }
+        }
+        Poll::Ready(Ok(None))
     }
 
     fn queue(&mut self, kind: Kind, payload: &Bytes) -> Result<(), SendError> {
         self.queue_with(|machine, outbox| machine.send_owned(kind, payload, outbox))
+    }
+
+    fn queued(&self) -> usize {
+        self.connection.queued()
+    }
+
+    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let drained = self.connection.poll_drain(cx);
+        self.or_broken(drained)
+    }
+
+    fn drain_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.charge();
+        let flushed = self.connection.poll_flush(cx);
+        self.or_broken(flushed)
+    }
+
+    fn make_headroom(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let made = self.connection.poll_headroom(cx);
+        self.or_broken(made)
+    }
+
+    fn nudge(&mut self, cx: &mut Context<'_>) {
+        // Broadcasts, and a dismissal, do not wait for a handler that only sends to come to `recv`.
+        self.empty_mailbox(cx);
+        // What the socket does not take now leaves later; a failure is told by `recv`.
+        let _ = self.connection.poll_write(cx);
     }
 
     fn end(&mut self, reason: &str) {
@@ -339,6 +339,7 @@ impl Whole for Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        self.charge();
         self.post.close();
         for room in &self.rooms {
             self.server.rooms.leave(room, self.id);
@@ -347,40 +348,4 @@ impl Drop for Peer {
     }
 }
 
-/// As [`recv`](Peer::recv).
-impl FutureStream for Peer {
-    type Item = Result<Message, Error<ProtocolError>>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().poll_recv(cx).map(Result::transpose)
-    }
-}
-
-/// Feed many, flush once: a ready peer has room in its outbox for about one more message of the usual size.
-impl Sink<Message> for Peer {
-    type Error = SendError;
-
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        Whole::poll_ready(self.get_mut(), cx)
-    }
-
-    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        let (kind, payload) = message.into_parts();
-        self.get_mut().queue(kind, &payload)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let peer = self.get_mut();
-        peer.waiting.together();
-        Whole::poll_flush(peer, cx)
-    }
-
-    /// Says goodbye and waits for the end; messages that still come are dropped.
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let peer = self.get_mut();
-        peer.waiting.together();
-        peer.end("");
-        while ready!(peer.poll_recv(cx)).map_err(|_| SendError::NotOpen)?.is_some() {}
-        Poll::Ready(Ok(()))
-    }
-}
+stream_and_sink!([] Peer, Error<ProtocolError>);
