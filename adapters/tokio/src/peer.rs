@@ -31,11 +31,16 @@ use crate::{
 ///
 /// Dropping a peer closes its connection without a goodbye; [`end`](Self::end) says one.
 #[derive(Debug)]
-pub struct Peer {
-    id: u64,
+pub struct Peer(
     /// It lies where it is when the peer moves, from task to task and into futures.
-    connection: Box<Connection<Stream, Protocol>>,
-    request: Box<Request>,
+    Box<Body>,
+);
+
+#[derive(Debug)]
+struct Body {
+    id: u64,
+    connection: Connection<Stream, Protocol>,
+    request: Request,
     post: Arc<Post>,
     waiting: Waiting,
     rooms: Vec<String>,
@@ -57,41 +62,38 @@ impl Peer {
         on_drop: Option<stillwire::polling::Sid>,
     ) -> Self {
         let meter = server.meter(connection.link.machine.carrier());
-        let (request, rooms) = (Box::new(request), Vec::new());
-        let (waiting, counted, dismissed, over) = (Waiting::default(), 0, false, false);
-        let connection = Box::new(connection);
-        Self {
+        Self(Box::new(Body {
             id,
             connection,
             request,
             post,
-            waiting,
-            rooms,
+            waiting: Waiting::default(),
+            rooms: Vec::new(),
             server,
             meter,
-            counted,
+            counted: 0,
             on_drop,
-            dismissed,
-            over,
-        }
+            dismissed: false,
+            over: false,
+        }))
     }
 
     /// A number that no other peer of this server has or had.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.id
+        self.0.id
     }
 
     /// What carries it.
     #[must_use]
     pub fn carrier(&self) -> Carrier {
-        self.connection.link.machine.carrier()
+        self.0.connection.link.machine.carrier()
     }
 
     /// The request that opened it: path, query, cookies, `Last-Event-ID`, address.
     #[must_use]
     pub fn request(&self) -> &Request {
-        &self.request
+        &self.0.request
     }
 
     /// The next message. `None`: it has ended, for ever. An event stream has no messages, only an end.
@@ -120,12 +122,12 @@ impl Peer {
         &mut self,
         send: impl FnOnce(&mut Protocol, &mut Outbox<'static>) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
-        if self.over {
+        if self.0.over {
             return Err(SendError::NotOpen);
         }
-        let link = &mut self.connection.link;
+        let link = &mut self.0.connection.link;
         send(&mut link.machine, &mut link.outbox)?;
-        self.counted += 1;
+        self.0.counted += 1;
         Ok(())
     }
 
@@ -180,53 +182,53 @@ impl Peer {
     /// Two halves, for a task that receives and others that send. The peer is gone when all halves are.
     #[must_use]
     pub fn split(mut self) -> (Reader<Self>, Writer<Self>) {
-        self.waiting.together();
+        self.0.waiting.together();
         split(self)
     }
 
     /// Begins an orderly end: a close frame, a last batch, the end of the stream. Go on with [`recv`](Self::recv)
     /// until it says `None`, or the goodbye stays here.
     pub fn end(&mut self, reason: &str) {
-        let link = &mut self.connection.link;
+        let link = &mut self.0.connection.link;
         link.machine.close(reason, &mut link.outbox);
-        self.waiting.wake(); // it has a deadline
+        self.0.waiting.wake(); // it has a deadline
     }
 
     /// Joins a room, for [`Handle::broadcast`](crate::Handle::broadcast). False: it is there already.
     pub fn join(&mut self, room: &str) -> bool {
-        let joined = self.server.rooms.join(room, self.id, self.post.clone());
+        let joined = self.0.server.rooms.join(room, self.0.id, self.0.post.clone());
         if joined {
-            self.rooms.push(room.to_owned());
+            self.0.rooms.push(room.to_owned());
         }
         joined
     }
 
     /// Leaves a room. False: it was not there.
     pub fn leave(&mut self, room: &str) -> bool {
-        self.rooms.retain(|joined| joined != room);
-        self.server.rooms.leave(room, self.id)
+        self.0.rooms.retain(|joined| joined != room);
+        self.0.server.rooms.leave(room, self.0.id)
     }
 
     /// The message that the connection has come to, if it is one.
     fn message(&mut self) -> Option<Message> {
-        let message = match self.connection.link.turn()?.0 {
+        let message = match self.0.connection.link.turn()?.0 {
             Incoming::Text(text) => Message::Text(text.as_str().to_owned()),
             Incoming::Binary(bytes) => Message::Binary(Bytes::copy_from_slice(bytes)),
             _ => return None,
         };
-        self.counted += 1;
+        self.0.counted += 1;
         Some(message)
     }
 
     /// The server's figures hear of the messages so far; not of each, as all peers count there.
     fn charge(&mut self) {
-        self.meter.messages(core::mem::take(&mut self.counted));
+        self.0.meter.messages(core::mem::take(&mut self.0.counted));
     }
 
     /// What other tasks posted goes to the outbox while there is room. True: something is left.
     fn empty_mailbox(&mut self, cx: &Context<'_>) -> bool {
-        let (link, mut counted) = (&mut self.connection.link, 0);
-        let (left, dismissed) = self.post.empty(cx, |message: &Shared| {
+        let (link, mut counted) = (&mut self.0.connection.link, 0);
+        let (left, dismissed) = self.0.post.empty(cx, |message: &Shared| {
             match link.machine.send_shared(message, &mut link.outbox) {
                 // Too large for an empty outbox is too large for ever.
                 Err(SendError::Full(_)) if !link.outbox.is_empty() => return false,
@@ -235,15 +237,15 @@ impl Peer {
             }
             true
         });
-        self.meter.messages(core::mem::take(&mut self.counted) + counted);
-        if let (Some(after), false) = (dismissed, self.dismissed) {
+        self.0.meter.messages(core::mem::take(&mut self.0.counted) + counted);
+        if let (Some(after), false) = (dismissed, self.0.dismissed) {
             match link.machine.dismiss(after, &mut link.outbox) {
                 // A goodbye waits for room, as a message does.
                 Err(SendError::Full(_)) if !link.outbox.is_empty() => return true,
                 Err(SendError::Full(_)) => link.machine.close("", &mut link.outbox),
                 _ => {}
             }
-            self.dismissed = true;
+            self.0.dismissed = true;
         }
         left
     }
@@ -253,13 +255,13 @@ impl Whole for Peer {
     type Error = Error<ProtocolError>;
 
     fn waiting(&mut self) -> &mut Waiting {
-        &mut self.waiting
+        &mut self.0.waiting
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Self::Error>> {
         // Nobody waits for anything while there are messages of those that were read together.
-        while self.post.is_quiet() && self.connection.queued() < FLUSH {
-            match self.connection.next_read() {
+        while self.0.post.is_quiet() && self.0.connection.queued() < FLUSH {
+            match self.0.connection.next_read() {
                 Ok(true) => {
                     if let Some(message) = self.message() {
                         return Poll::Ready(Ok(Some(message)));
@@ -276,11 +278,11 @@ impl Whole for Peer {
     }
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error<ProtocolError>>> {
-        while !self.over {
+        while !self.0.over {
             let waiting = self.empty_mailbox(cx);
-            match self.connection.poll_event(cx) {
+            match self.0.connection.poll_event(cx) {
                 // The outbox drained, and more was posted than fitted into it.
-                Poll::Pending if waiting && self.connection.link.outbox.is_empty() => {}
+                Poll::Pending if waiting && self.0.connection.link.outbox.is_empty() => {}
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(true)) => {
                     if let Some(message) = self.message() {
@@ -301,22 +303,22 @@ impl Whole for Peer {
     }
 
     fn queued(&self) -> usize {
-        self.connection.queued()
+        self.0.connection.queued()
     }
 
     fn drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let drained = self.connection.poll_drain(cx);
+        let drained = self.0.connection.poll_drain(cx);
         self.or_broken(drained)
     }
 
     fn drain_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.charge();
-        let flushed = self.connection.poll_flush(cx);
+        let flushed = self.0.connection.poll_flush(cx);
         self.or_broken(flushed)
     }
 
     fn make_headroom(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let made = self.connection.poll_headroom(cx);
+        let made = self.0.connection.poll_headroom(cx);
         self.or_broken(made)
     }
 
@@ -324,7 +326,7 @@ impl Whole for Peer {
         // Broadcasts, and a dismissal, do not wait for a handler that only sends to come to `recv`.
         self.empty_mailbox(cx);
         // What the socket does not take now leaves later; a failure is told by `recv`.
-        let _ = self.connection.poll_write(cx);
+        let _ = self.0.connection.poll_write(cx);
     }
 
     fn end(&mut self, reason: &str) {
@@ -332,19 +334,19 @@ impl Whole for Peer {
     }
 
     fn abandon(&mut self) {
-        self.over = true;
-        self.waiting.wake();
+        self.0.over = true;
+        self.0.waiting.wake();
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
         self.charge();
-        self.post.close();
-        for room in &self.rooms {
-            self.server.rooms.leave(room, self.id);
+        self.0.post.close();
+        for room in &self.0.rooms {
+            self.0.server.rooms.leave(room, self.0.id);
         }
-        self.server.forget(self.id, self.on_drop);
+        self.0.server.forget(self.0.id, self.0.on_drop);
     }
 }
 

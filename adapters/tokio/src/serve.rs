@@ -73,23 +73,12 @@ pub(crate) async fn connection(
         match route {
             Route::Upgrade(accept) => return upgrade(&inner, http, request, accept).await,
             Route::Events => return events(&inner, http, request).await,
-            Route::Poll(asked) => poll(&inner, &mut http, request, asked).await?,
-            Route::Application => {
-                http.link.machine.collect(config.max_body);
-                if config.require_length && matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
-                    http.link.machine.require_length();
-                }
-                let Some(body) = body(&mut http).await? else { return Ok(()) };
-                let response =
-                    config.on_request.answer(Request { body, ..request }, Handle(inner.clone())).await;
-                if let Some(carrier) = response.carrier {
-                    let meter = inner.meter(carrier);
-                    meter.request();
-                    meter.messages(1);
-                    http.stream.charge(Some(meter));
-                }
-                respond(&inner, &mut http, &response).await?;
-            }
+            // In boxes: what an exchange holds is no room that each connection needs.
+            Route::Poll(asked) => Box::pin(poll(&inner, &mut http, request, asked)).await?,
+            Route::Application => match Box::pin(application(&inner, &mut http, request)).await? {
+                true => {}
+                false => return Ok(()),
+            },
             Route::Refuse(response) => {
                 http.link.machine.close_after();
                 respond(&inner, &mut http, &response).await?;
@@ -97,6 +86,29 @@ pub(crate) async fn connection(
         }
         http.flush().await?;
     }
+}
+
+/// What the application answers itself. False: the peer is gone.
+async fn application(
+    inner: &Arc<Inner>,
+    http: &mut Http,
+    request: Request,
+) -> Result<bool, Error<http::Error>> {
+    let config = &inner.config;
+    http.link.machine.collect(config.max_body);
+    if config.require_length && matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
+        http.link.machine.require_length();
+    }
+    let Some(body) = body(http).await? else { return Ok(false) };
+    let response = config.on_request.answer(Request { body, ..request }, Handle(inner.clone())).await;
+    if let Some(carrier) = response.carrier {
+        let meter = inner.meter(carrier);
+        meter.request();
+        meter.messages(1);
+        http.stream.charge(Some(meter));
+    }
+    respond(inner, http, &response).await?;
+    Ok(true)
 }
 
 /// TLS, where the server speaks it: within the time that a head has.
