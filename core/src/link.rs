@@ -118,13 +118,10 @@ impl<'s, M: Machine> Link<'s, M> {
     /// What ended the machine, once its goodbye is written and the peer has ended its side, too, or did not in time.
     /// Close the connection.
     pub fn want(&mut self, now: Instant) -> Result<Want, M::Error> {
-        let stall = self.stall_deadline(now);
-        if stall.is_some_and(|at| now >= at) {
-            return self.error.take().map_or(Ok(Want::Close), Err);
-        }
-        let due = self.machine.deadline().is_some_and(|at| now >= at);
-        if !self.outbox.is_empty() && self.outbox.room() < self.headroom && !due {
-            return Ok(Want::Write { until: self.until(now, stall) });
+        // Deadlines are looked at only when it comes to them: most calls are for one event of many.
+        let crowded = !self.outbox.is_empty() && self.outbox.room() < self.headroom;
+        if crowded && self.machine.deadline().is_none_or(|at| now < at) {
+            return self.write(now);
         }
         let mut advanced = self.machine.advance(now, &mut self.inbox, &mut self.outbox);
         // The peer is told before the application is, and the error is kept until the peer had time to read why:
@@ -137,13 +134,12 @@ impl<'s, M: Machine> Link<'s, M> {
         if progress == Progress::Event {
             return Ok(Want::Deliver);
         }
-        // The outbox may have been empty when `stall` was looked up.
-        let stall = stall.or_else(|| self.stall_deadline(now));
-        let until = self.until(now, stall);
         // `Closed` means nothing more to say or to hear; what was said still goes out.
         if !self.outbox.is_empty() {
-            return Ok(Want::Write { until });
+            return self.write(now);
         }
+        self.stalled = None;
+        let until = self.until(now, None);
         if self.outbox.is_finished() && !self.shut {
             return Ok(Want::Finish);
         }
@@ -152,6 +148,15 @@ impl<'s, M: Machine> Link<'s, M> {
             _ if self.inbox.wants() => Ok(Want::Read { until }),
             _ => Ok(Want::Wait { until }),
         }
+    }
+
+    /// Unless the peer took nothing for too long.
+    fn write(&mut self, now: Instant) -> Result<Want, M::Error> {
+        let stall = self.stall_deadline(now);
+        if stall.is_some_and(|at| now >= at) {
+            return self.error.take().map_or(Ok(Want::Close), Err);
+        }
+        Ok(Want::Write { until: self.until(now, stall) })
     }
 
     /// A deadline that is past, and that the machine could not act on for want of room, waits for the room.

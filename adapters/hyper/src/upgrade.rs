@@ -72,7 +72,8 @@ pub struct Accepting {
     pub subprotocols: Vec<String>,
     /// Which pages may connect. Default: those of this host.
     pub origin: Origin,
-    /// The most bytes that wait unread, and so the bound of a message. Default: 1 MiB + 1 KiB.
+    /// The most bytes that wait unread, and so the bound of a message. Default: 1 MiB + 64 KiB, which
+    /// lets a compressed message of 1 MiB be read in large pieces.
     pub inbox: usize,
     /// The most bytes that wait to be sent. Default: 2 MiB.
     pub outbox: usize,
@@ -86,7 +87,7 @@ impl Default for Accepting {
             config: ws::Config::default(),
             subprotocols: Vec::new(),
             origin: Origin::default(),
-            inbox: (1 << 20) + 1024,
+            inbox: (1 << 20) + (64 << 10),
             outbox: 2 << 20,
             stall: Duration::from_secs(20),
         }

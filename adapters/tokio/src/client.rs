@@ -62,7 +62,8 @@ pub struct Connect<'a> {
     /// Default: none; a browser follows none, either.
     pub redirects: u8,
     /// The most bytes that wait to be understood, and so, less 139, the largest message that can be received.
-    /// Default: 1 MiB and 4 KiB. Memory is taken as bytes arrive.
+    /// Default: 1 MiB and 64 KiB, so that a compressed message of 1 MiB, which is inflated here, is read in large
+    /// pieces. Memory is taken as bytes arrive.
     pub inbox: usize,
     /// The most bytes that wait to be sent, and so, less some 145, the largest message that can be sent. Default: 2
     /// MiB. Memory is taken as bytes are written.
@@ -199,7 +200,7 @@ impl<'a> Opening<'a> {
             headers: &[],
             config: ws::Config::default(),
             within: Duration::from_secs(10),
-            inbox: (1 << 20) + (4 << 10),
+            inbox: (1 << 20) + (64 << 10),
             outbox: 2 << 20,
         }
     }

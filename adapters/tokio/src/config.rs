@@ -18,7 +18,8 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The most bytes that wait unread on a connection, and so the bound of a message. Default: 1 MiB + 1 KiB.
+    /// The most bytes that wait unread on a connection, and so the bound of a message. Default: 1 MiB + 64 KiB, which
+    /// lets a compressed message of 1 MiB be read in large pieces.
     pub inbox: usize,
     /// The most bytes that wait to be sent on a connection; messages above half of it cannot be answered in one
     /// piece. Default: 2 MiB.
@@ -70,7 +71,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            inbox: (1 << 20) + 1024,
+            inbox: (1 << 20) + (64 << 10),
             outbox: 2 << 20,
             mailbox: Bounds::default(),
             slow: Slow::default(),

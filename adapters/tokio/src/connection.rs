@@ -59,16 +59,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
     /// # Errors
     /// As [`next`](Self::next).
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error<M::Error>>> {
-        // What was read together came at the same moment: a look at the clock costs as much as a small message.
-        if let Some(read) = self.rest.read.take()
-            && self.link.want(read).map_err(Error::Protocol)? == Want::Deliver
-        {
-            self.rest.read = Some(read);
+        if self.next_read().map_err(Error::Protocol)? {
             self.poll_flush_mark(cx);
             return Poll::Ready(Ok(true));
         }
         let mut now = now();
         self.catch_up(now, cx)?;
+        let mut dry = false;
         loop {
             match self.link.want(now).map_err(Error::Protocol)? {
                 Want::Deliver => {
@@ -90,19 +87,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
                     // little up, and reading on into a crowded inbox would move its backlog for every few bytes.
                     let inbox = &self.link.inbox;
                     let crowded = inbox.unread().len() > inbox.capacity() / 2;
+                    let takes = inbox.wants() && !(crowded && matches!(want, Want::Write { .. }));
                     let wrote = self.poll_write(cx)?.is_ready();
-                    let read =
-                        !(crowded && matches!(want, Want::Write { .. })) && self.poll_read(cx)?.is_ready();
+                    // A stream that had nothing wakes this task when it has: it is asked once.
+                    let read = takes && !dry && self.poll_read(cx)?.is_ready();
+                    dry |= takes && !read;
                     if !wrote && self.rest.unflushed {
                         self.rest.unflushed = Pin::new(&mut self.stream).poll_flush(cx)?.is_pending();
                     }
-                    if !wrote && !read && self.rest.timer.poll(until, now, cx).is_pending() {
-                        return Poll::Pending;
+                    if !wrote && !read {
+                        ready!(self.rest.timer.poll(until, now, cx));
+                        now = crate::clock::now();
                     }
                 }
             }
-            now = crate::clock::now();
         }
+    }
+
+    /// The next of the events that were read together, if there is one. They came at the same moment: a look at the clock
+    /// costs as much as a small message.
+    pub(crate) fn next_read(&mut self) -> Result<bool, M::Error> {
+        let Some(read) = self.rest.read.take() else { return Ok(false) };
+        let is_there = self.link.want(read)? == Want::Deliver;
+        self.rest.read = is_there.then_some(read);
+        Ok(is_there)
     }
 
     /// A task that was away may find a deadline past that its peer has kept: before the machine, or the link, acts on

@@ -3,13 +3,11 @@
 use core::{
     future::poll_fn,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_core::Stream as FutureStream;
-use futures_sink::Sink;
 use stillwire::{Incoming, Kind, Outbox, SendError, Transport, hub::Shared, sse};
 
 use crate::{
@@ -17,9 +15,10 @@ use crate::{
     post::Post,
     protocol::Protocol,
     server::Inner,
-    split::{Whole, split},
+    split::{Whole, split, stream_and_sink},
     stream::Stream,
     traffic::Meter,
+    transfer::FLUSH,
     wakers::Waiting,
 };
 
@@ -32,15 +31,23 @@ use crate::{
 ///
 /// Dropping a peer closes its connection without a goodbye; [`end`](Self::end) says one.
 #[derive(Debug)]
-pub struct Peer {
+pub struct Peer(
+    /// It lies where it is when the peer moves, from task to task and into futures.
+    Box<Body>,
+);
+
+#[derive(Debug)]
+struct Body {
     id: u64,
     connection: Connection<Stream, Protocol>,
-    request: Box<Request>,
+    request: Request,
     post: Arc<Post>,
     waiting: Waiting,
     rooms: Vec<String>,
     server: Arc<Inner>,
     meter: Arc<Meter>,
+    /// Messages that the meter has not heard of.
+    counted: u64,
     on_drop: Option<stillwire::polling::Sid>,
     dismissed: bool,
     over: bool,
@@ -55,27 +62,38 @@ impl Peer {
         on_drop: Option<stillwire::polling::Sid>,
     ) -> Self {
         let meter = server.meter(connection.link.machine.carrier());
-        let (request, rooms) = (Box::new(request), Vec::new());
-        let (waiting, dismissed, over) = (Waiting::default(), false, false);
-        Self { id, connection, request, post, waiting, rooms, server, meter, on_drop, dismissed, over }
+        Self(Box::new(Body {
+            id,
+            connection,
+            request,
+            post,
+            waiting: Waiting::default(),
+            rooms: Vec::new(),
+            server,
+            meter,
+            counted: 0,
+            on_drop,
+            dismissed: false,
+            over: false,
+        }))
     }
 
     /// A number that no other peer of this server has or had.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.id
+        self.0.id
     }
 
     /// What carries it.
     #[must_use]
     pub fn carrier(&self) -> Carrier {
-        self.connection.link.machine.carrier()
+        self.0.connection.link.machine.carrier()
     }
 
     /// The request that opened it: path, query, cookies, `Last-Event-ID`, address.
     #[must_use]
     pub fn request(&self) -> &Request {
-        &self.request
+        &self.0.request
     }
 
     /// The next message. `None`: it has ended, for ever. An event stream has no messages, only an end.
@@ -104,12 +122,12 @@ impl Peer {
         &mut self,
         send: impl FnOnce(&mut Protocol, &mut Outbox<'static>) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
-        if self.over {
+        if self.0.over {
             return Err(SendError::NotOpen);
         }
-        let link = &mut self.connection.link;
+        let link = &mut self.0.connection.link;
         send(&mut link.machine, &mut link.outbox)?;
-        self.meter.message();
+        self.0.counted += 1;
         Ok(())
     }
 
@@ -164,56 +182,112 @@ impl Peer {
     /// Two halves, for a task that receives and others that send. The peer is gone when all halves are.
     #[must_use]
     pub fn split(mut self) -> (Reader<Self>, Writer<Self>) {
-        self.waiting.together();
+        self.0.waiting.together();
         split(self)
     }
 
     /// Begins an orderly end: a close frame, a last batch, the end of the stream. Go on with [`recv`](Self::recv)
     /// until it says `None`, or the goodbye stays here.
     pub fn end(&mut self, reason: &str) {
-        let link = &mut self.connection.link;
+        let link = &mut self.0.connection.link;
         link.machine.close(reason, &mut link.outbox);
-        self.waiting.wake(); // it has a deadline
+        self.0.waiting.wake(); // it has a deadline
     }
 
     /// Joins a room, for [`Handle::broadcast`](crate::Handle::broadcast). False: it is there already.
     pub fn join(&mut self, room: &str) -> bool {
-        let joined = self.server.rooms.join(room, self.id, self.post.clone());
+        let joined = self.0.server.rooms.join(room, self.0.id, self.0.post.clone());
         if joined {
-            self.rooms.push(room.to_owned());
+            self.0.rooms.push(room.to_owned());
         }
         joined
     }
 
     /// Leaves a room. False: it was not there.
     pub fn leave(&mut self, room: &str) -> bool {
-        self.rooms.retain(|joined| joined != room);
-        self.server.rooms.leave(room, self.id)
+        self.0.rooms.retain(|joined| joined != room);
+        self.0.server.rooms.leave(room, self.0.id)
     }
 
-    /// Asks with the waker of all who wait.
-    fn together<T>(&mut self, cx: &mut Context<'_>, ask: impl FnOnce(&mut Self, &mut Context<'_>) -> T) -> T {
-        match self.waiting.enter(cx) {
-            None => ask(self, cx),
-            Some(waker) => ask(self, &mut Context::from_waker(&waker)),
+    /// The message that the connection has come to, if it is one.
+    fn message(&mut self) -> Option<Message> {
+        let message = match self.0.connection.link.turn()?.0 {
+            Incoming::Text(text) => Message::Text(text.as_str().to_owned()),
+            Incoming::Binary(bytes) => Message::Binary(Bytes::copy_from_slice(bytes)),
+            _ => return None,
+        };
+        self.0.counted += 1;
+        Some(message)
+    }
+
+    /// The server's figures hear of the messages so far; not of each, as all peers count there.
+    fn charge(&mut self) {
+        self.0.meter.messages(core::mem::take(&mut self.0.counted));
+    }
+
+    /// What other tasks posted goes to the outbox while there is room. True: something is left.
+    fn empty_mailbox(&mut self, cx: &Context<'_>) -> bool {
+        let (link, mut counted) = (&mut self.0.connection.link, 0);
+        let (left, dismissed) = self.0.post.empty(cx, |message: &Shared| {
+            match link.machine.send_shared(message, &mut link.outbox) {
+                // Too large for an empty outbox is too large for ever.
+                Err(SendError::Full(_)) if !link.outbox.is_empty() => return false,
+                Err(_) => {}
+                Ok(()) => counted += 1,
+            }
+            true
+        });
+        self.0.meter.messages(core::mem::take(&mut self.0.counted) + counted);
+        if let (Some(after), false) = (dismissed, self.0.dismissed) {
+            match link.machine.dismiss(after, &mut link.outbox) {
+                // A goodbye waits for room, as a message does.
+                Err(SendError::Full(_)) if !link.outbox.is_empty() => return true,
+                Err(SendError::Full(_)) => link.machine.close("", &mut link.outbox),
+                _ => {}
+            }
+            self.0.dismissed = true;
         }
+        left
+    }
+}
+
+impl Whole for Peer {
+    type Error = Error<ProtocolError>;
+
+    fn waiting(&mut self) -> &mut Waiting {
+        &mut self.0.waiting
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Self::Error>> {
+        // Nobody waits for anything while there are messages of those that were read together.
+        while self.0.post.is_quiet() && self.0.connection.queued() < FLUSH {
+            match self.0.connection.next_read() {
+                Ok(true) => {
+                    if let Some(message) = self.message() {
+                        return Poll::Ready(Ok(Some(message)));
+                    }
+                }
+                Ok(false) => break,
+                Err(error) => {
+                    self.abandon();
+                    return Poll::Ready(Err(Error::Protocol(error)));
+                }
+            }
+        }
+        self.together(cx, Self::receive)
     }
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error<ProtocolError>>> {
-        while !self.over {
+        while !self.0.over {
             let waiting = self.empty_mailbox(cx);
-            match self.connection.poll_event(cx) {
+            match self.0.connection.poll_event(cx) {
                 // The outbox drained, and more was posted than fitted into it.
-                Poll::Pending if waiting && self.connection.link.outbox.is_empty() => {}
+                Poll::Pending if waiting && self.0.connection.link.outbox.is_empty() => {}
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(true)) => {
-                    let message = match self.connection.link.turn() {
-                        Some((Incoming::Text(text), _)) => Message::Text(text.as_str().to_owned()),
-                        Some((Incoming::Binary(bytes), _)) => Message::Binary(Bytes::copy_from_slice(bytes)),
-                        _ => continue,
-                    };
-                    self.meter.message();
-                    return Poll::Ready(Ok(Some(message)));
+                    if let Some(message) = self.message() {
+                        return Poll::Ready(Ok(Some(message)));
+                    }
                 }
                 Poll::Ready(ended) => {
                     self.abandon();
@@ -224,107 +298,35 @@ impl Peer {
         Poll::Ready(Ok(None))
     }
 
-    /// What other tasks posted goes to the outbox while there is room. True: something is left.
-    fn empty_mailbox(&mut self, cx: &Context<'_>) -> bool {
-        let (link, meter) = (&mut self.connection.link, &self.meter);
-        let (left, dismissed) = self.post.empty(cx, |message: &Shared| {
-            match link.machine.send_shared(message, &mut link.outbox) {
-                // Too large for an empty outbox is too large for ever.
-                Err(SendError::Full(_)) if !link.outbox.is_empty() => return false,
-                Err(_) => {}
-                Ok(()) => meter.message(),
-            }
-            true
-        });
-        if let (Some(after), false) = (dismissed, self.dismissed) {
-            match link.machine.dismiss(after, &mut link.outbox) {
-                // A goodbye waits for room, as a message does.
-                Err(SendError::Full(_)) if !link.outbox.is_empty() => return true,
-                Err(SendError::Full(_)) => link.machine.close("", &mut link.outbox),
-                _ => {}
-            }
-            self.dismissed = true;
-        }
-        left
-    }
-
-    /// Waits for room.
-    fn make_room(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut queue: impl FnMut(&mut Self) -> Result<(), SendError>,
-    ) -> Poll<Result<(), SendError>> {
-        loop {
-            match queue(self) {
-                Err(SendError::Full(_)) if !self.connection.link.outbox.is_empty() => {
-                    if ready!(self.connection.poll_drain(cx)).is_err() {
-                        self.abandon();
-                        return Poll::Ready(Err(SendError::NotOpen));
-                    }
-                }
-                queued => return Poll::Ready(queued),
-            }
-        }
-    }
-
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        queue: impl FnMut(&mut Self) -> Result<(), SendError>,
-    ) -> Poll<Result<(), SendError>> {
-        let queued = ready!(self.together(cx, |peer, cx| peer.make_room(cx, queue)));
-        self.poll_nudge(cx);
-        Poll::Ready(queued)
-    }
-}
-
-impl Whole for Peer {
-    type Error = Error<ProtocolError>;
-
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Self::Error>> {
-        self.together(cx, Self::receive)
-    }
-
-    fn poll_feed(
-        &mut self,
-        kind: Kind,
-        payload: &Bytes,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), SendError>> {
-        self.together(cx, |peer, cx| {
-            let queued = ready!(peer.make_room(cx, |peer| peer.queue(kind, payload)));
-            peer.connection.poll_flush_mark(cx);
-            Poll::Ready(queued)
-        })
-    }
-
-    fn poll_nudge(&mut self, cx: &mut Context<'_>) {
-        self.together(cx, |peer, cx| {
-            // Broadcasts, and a dismissal, do not wait for a handler that only sends to come to `recv`.
-            peer.empty_mailbox(cx);
-            // What the socket does not take now leaves later; a failure is told by `recv`.
-            let _ = peer.connection.poll_write(cx);
-        });
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let flushed = self.together(cx, |peer, cx| peer.connection.poll_flush(cx));
-        flushed.map_err(|_| {
-            self.abandon();
-            SendError::NotOpen
-        })
-    }
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.waiting.together();
-        self.together(cx, |peer, cx| peer.connection.poll_headroom(cx)).map_err(|_| {
-            self.abandon();
-            SendError::NotOpen
-        })
-    }
-
     fn queue(&mut self, kind: Kind, payload: &Bytes) -> Result<(), SendError> {
         self.queue_with(|machine, outbox| machine.send_owned(kind, payload, outbox))
+    }
+
+    fn queued(&self) -> usize {
+        self.0.connection.queued()
+    }
+
+    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let drained = self.0.connection.poll_drain(cx);
+        self.or_broken(drained)
+    }
+
+    fn drain_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.charge();
+        let flushed = self.0.connection.poll_flush(cx);
+        self.or_broken(flushed)
+    }
+
+    fn make_headroom(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let made = self.0.connection.poll_headroom(cx);
+        self.or_broken(made)
+    }
+
+    fn nudge(&mut self, cx: &mut Context<'_>) {
+        // Broadcasts, and a dismissal, do not wait for a handler that only sends to come to `recv`.
+        self.empty_mailbox(cx);
+        // What the socket does not take now leaves later; a failure is told by `recv`.
+        let _ = self.0.connection.poll_write(cx);
     }
 
     fn end(&mut self, reason: &str) {
@@ -332,55 +334,20 @@ impl Whole for Peer {
     }
 
     fn abandon(&mut self) {
-        self.over = true;
-        self.waiting.wake();
+        self.0.over = true;
+        self.0.waiting.wake();
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.post.close();
-        for room in &self.rooms {
-            self.server.rooms.leave(room, self.id);
+        self.charge();
+        self.0.post.close();
+        for room in &self.0.rooms {
+            self.0.server.rooms.leave(room, self.0.id);
         }
-        self.server.forget(self.id, self.on_drop);
+        self.0.server.forget(self.0.id, self.0.on_drop);
     }
 }
 
-/// As [`recv`](Peer::recv).
-impl FutureStream for Peer {
-    type Item = Result<Message, Error<ProtocolError>>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().poll_recv(cx).map(Result::transpose)
-    }
-}
-
-/// Feed many, flush once: a ready peer has room in its outbox for about one more message of the usual size.
-impl Sink<Message> for Peer {
-    type Error = SendError;
-
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        Whole::poll_ready(self.get_mut(), cx)
-    }
-
-    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        let (kind, payload) = message.into_parts();
-        self.get_mut().queue(kind, &payload)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let peer = self.get_mut();
-        peer.waiting.together();
-        Whole::poll_flush(peer, cx)
-    }
-
-    /// Says goodbye and waits for the end; messages that still come are dropped.
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let peer = self.get_mut();
-        peer.waiting.together();
-        peer.end("");
-        while ready!(peer.poll_recv(cx)).map_err(|_| SendError::NotOpen)?.is_some() {}
-        Poll::Ready(Ok(()))
-    }
-}
+stream_and_sink!([] Peer, Error<ProtocolError>);

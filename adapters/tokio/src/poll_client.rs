@@ -10,8 +10,6 @@ use core::{
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_core::Stream;
-use futures_sink::Sink;
 use stillwire::{
     Inbox, Kind, Machine, Outbox, Progress, SendError, Transport,
     http::{self, Url, UrlError},
@@ -22,7 +20,7 @@ use crate::{
     ConnectError, Message, Reader, Route, Writer,
     clock::{entropy, now},
     exchange::{Lane, Request, Server},
-    split::{Whole, split},
+    split::{Whole, split, stream_and_sink},
     timer::Timer,
     wakers::Waiting,
 };
@@ -52,8 +50,8 @@ use crate::{
 /// # Ok(()) }
 /// ```
 ///
-/// It does not follow redirections, and an answer above 4 MiB counts as failed. To drop it without [`close`](Self::close) lets the server wait for the session's
-/// deadline ([`Config::empty_within`]).
+/// It does not follow redirections, and an answer above 4 MiB counts as failed. To drop it without
+/// [`close`](Self::close) lets the server wait for the session's deadline ([`Config::empty_within`]).
 pub struct PollClient {
     machine: Client,
     inbox: Inbox<'static>,
@@ -168,12 +166,7 @@ impl PollClient {
     /// [`SendError`]: the message was not queued; [`SendError::NotOpen`] when it is closed, or has failed.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let (kind, payload) = message.into().into_parts();
-        poll_fn(|cx| {
-            let queued = ready!(self.poll_feed(kind, &payload, cx));
-            self.poll_nudge(cx);
-            Poll::Ready(queued)
-        })
-        .await
+        poll_fn(|cx| self.poll_send(cx, |client| client.queue(kind, &payload))).await
     }
 
     /// Waits for room and queues a message: feed many, then [`flush`](Self::flush) once.
@@ -209,14 +202,6 @@ impl PollClient {
     pub fn split(mut self) -> (Reader<Self>, Writer<Self>) {
         self.waiting.together();
         split(self)
-    }
-
-    /// Asks with the waker of all who wait.
-    fn together<T>(&mut self, cx: &mut Context<'_>, ask: impl FnOnce(&mut Self, &mut Context<'_>) -> T) -> T {
-        match self.waiting.enter(cx) {
-            None => ask(self, cx),
-            Some(waker) => ask(self, &mut Context::from_waker(&waker)),
-        }
     }
 
     /// Makes the requests that are due. True: something came of one.
@@ -262,54 +247,12 @@ impl PollClient {
         self.timer.poll(deadline, now, cx)
     }
 
-    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        while !self.over {
-            if self.ended.is_none() {
-                match self.machine.advance(now(), &mut self.inbox, &mut self.outbox) {
-                    Ok(Progress::Event) => match self.machine.event(&self.inbox) {
-                        Some(Event::Text(text)) => {
-                            return Poll::Ready(Ok(Some(Message::Text(text.as_str().to_owned()))));
-                        }
-                        Some(Event::Binary(bytes)) => {
-                            return Poll::Ready(Ok(Some(Message::Binary(Bytes::copy_from_slice(bytes)))));
-                        }
-                        Some(Event::Closed { code, reason }) => {
-                            self.closed = Some((code, reason.as_str().into()));
-                            continue;
-                        }
-                        None => continue,
-                    },
-                    Ok(Progress::Closed) => self.ended = Some(Ok(())),
-                    Ok(Progress::NeedInput | Progress::NeedRoom) => {}
-                    Err(error) => self.ended = Some(Err(error)),
-                }
-            }
-            let more = self.poll_more(cx);
-            // The server is told before the application is, but once.
-            if self.ended.is_some() && !self.up.1.is_busy() {
-                self.abandon();
-                return Poll::Ready(self.ended.take().unwrap_or(Ok(())).map(|()| None));
-            }
-            ready!(more);
+    /// The same, for what the end of all would never bring.
+    fn poll_unless_over(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if self.over || self.machine.is_over() {
+            return Poll::Ready(Err(SendError::NotOpen));
         }
-        Poll::Ready(Ok(None))
-    }
-
-    /// Waits until `is` says something. `None`: it never will.
-    fn wait_for<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut is: impl FnMut(&mut Self) -> Option<T>,
-    ) -> Poll<Option<T>> {
-        loop {
-            if let Some(done) = is(self) {
-                return Poll::Ready(Some(done));
-            }
-            if self.over || self.machine.is_over() {
-                return Poll::Ready(None);
-            }
-            ready!(self.poll_more(cx));
-        }
+        self.poll_more(cx).map(Ok)
     }
 }
 
@@ -346,50 +289,41 @@ fn land(
 impl Whole for PollClient {
     type Error = Error;
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        self.together(cx, Self::receive)
+    fn waiting(&mut self) -> &mut Waiting {
+        &mut self.waiting
     }
 
-    fn poll_feed(
-        &mut self,
-        kind: Kind,
-        payload: &Bytes,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), SendError>> {
-        self.together(cx, |client, cx| {
-            let queued = ready!(client.wait_for(cx, |client| match client.queue(kind, payload) {
-                Err(SendError::Full(_)) if !client.outbox.is_empty() => None,
-                queued => Some(queued),
-            }));
-            Poll::Ready(queued.unwrap_or(Err(SendError::NotOpen)))
-        })
-    }
-
-    fn poll_nudge(&mut self, cx: &mut Context<'_>) {
-        self.together(cx, |client, cx| {
-            client.drive(cx);
-        });
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.together(cx, |client, cx| {
-            let flushed = ready!(client.wait_for(cx, |client| client.outbox.is_empty().then_some(())));
-            Poll::Ready(flushed.ok_or(SendError::NotOpen))
-        })
-    }
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.waiting.together();
-        self.together(cx, |client, cx| {
-            let room = ready!(client.wait_for(cx, |client| {
-                let open = !client.over && client.machine.is_open();
-                if !open {
-                    return Some(Err(SendError::NotOpen));
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        while !self.over {
+            if self.ended.is_none() {
+                match self.machine.advance(now(), &mut self.inbox, &mut self.outbox) {
+                    Ok(Progress::Event) => match self.machine.event(&self.inbox) {
+                        Some(Event::Text(text)) => {
+                            return Poll::Ready(Ok(Some(Message::Text(text.as_str().to_owned()))));
+                        }
+                        Some(Event::Binary(bytes)) => {
+                            return Poll::Ready(Ok(Some(Message::Binary(Bytes::copy_from_slice(bytes)))));
+                        }
+                        Some(Event::Closed { code, reason }) => {
+                            self.closed = Some((code, reason.as_str().into()));
+                            continue;
+                        }
+                        None => continue,
+                    },
+                    Ok(Progress::Closed) => self.ended = Some(Ok(())),
+                    Ok(Progress::NeedInput | Progress::NeedRoom) => {}
+                    Err(error) => self.ended = Some(Err(error)),
                 }
-                (client.outbox.room() >= client.outbox.capacity() / 4).then_some(Ok(()))
-            }));
-            Poll::Ready(room.unwrap_or(Err(SendError::NotOpen)))
-        })
+            }
+            let more = self.poll_more(cx);
+            // The server is told before the application is, but once.
+            if self.ended.is_some() && !self.up.1.is_busy() {
+                self.abandon();
+                return Poll::Ready(self.ended.take().unwrap_or(Ok(())).map(|()| None));
+            }
+            ready!(more);
+        }
+        Poll::Ready(Ok(None))
     }
 
     fn queue(&mut self, kind: Kind, payload: &Bytes) -> Result<(), SendError> {
@@ -397,6 +331,37 @@ impl Whole for PollClient {
             return Err(SendError::NotOpen);
         }
         self.machine.send(kind, &[payload], &mut self.outbox)
+    }
+
+    fn queued(&self) -> usize {
+        self.outbox.capacity() - self.outbox.room()
+    }
+
+    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.poll_unless_over(cx)
+    }
+
+    fn drain_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        while !self.outbox.is_empty() {
+            ready!(self.poll_unless_over(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn make_headroom(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        loop {
+            if self.over || !self.machine.is_open() {
+                return Poll::Ready(Err(SendError::NotOpen));
+            }
+            if self.outbox.room() >= self.outbox.capacity() / 4 {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.poll_unless_over(cx))?;
+        }
+    }
+
+    fn nudge(&mut self, cx: &mut Context<'_>) {
+        self.drive(cx);
     }
 
     fn end(&mut self, reason: &str) {
@@ -411,43 +376,7 @@ impl Whole for PollClient {
     }
 }
 
-/// As [`recv`](PollClient::recv).
-impl Stream for PollClient {
-    type Item = Result<Message, Error>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().poll_recv(cx).map(Result::transpose)
-    }
-}
-
-/// Feed many, flush once. Flushing waits for the server's acknowledgement.
-impl Sink<Message> for PollClient {
-    type Error = SendError;
-
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        Whole::poll_ready(self.get_mut(), cx)
-    }
-
-    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        let (kind, payload) = message.into_parts();
-        self.get_mut().queue(kind, &payload)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let client = self.get_mut();
-        client.waiting.together();
-        Whole::poll_flush(client, cx)
-    }
-
-    /// Says goodbye and waits for the end; messages that still come are dropped.
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let client = self.get_mut();
-        client.waiting.together();
-        client.end("");
-        while ready!(client.poll_recv(cx)).map_err(|_| SendError::NotOpen)?.is_some() {}
-        Poll::Ready(Ok(()))
-    }
-}
+stream_and_sink!([] PollClient, Error);
 
 impl fmt::Debug for PollClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use stillwire::{Inbox, Outbox};
 
-/// What is read at once, at first: the largest record of TLS, or some hundred small messages.
-const SIZE: usize = 16 << 10;
+/// What is read at once, at first: what a peer has sent in a burst should come in one call. No more of it is touched than is
+/// read.
+const SIZE: usize = 64 << 10;
 /// So many lie ready in a thread. A connection keeps its own while bytes are unread.
 const MOST: usize = 16;
 

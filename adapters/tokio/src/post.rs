@@ -1,6 +1,7 @@
 //! How other tasks reach a peer.
 
 use core::{
+    sync::atomic::{AtomicBool, Ordering},
     task::{Context, Waker},
     time::Duration,
 };
@@ -12,7 +13,11 @@ use crate::rooms::lock;
 
 /// A bounded mailbox, and the waker of the task that owns the peer.
 #[derive(Debug)]
-pub(crate) struct Post(Mutex<State>);
+pub(crate) struct Post {
+    state: Mutex<State>,
+    /// Something came since the owner emptied it. Written with the lock held, read without.
+    news: AtomicBool,
+}
 
 #[derive(Debug)]
 struct State {
@@ -22,12 +27,13 @@ struct State {
 
 impl Post {
     pub(crate) fn new(mailbox: Mailbox<Shared>) -> Self {
-        Self(Mutex::new(State { mailbox, owner: None }))
+        Self { state: Mutex::new(State { mailbox, owner: None }), news: AtomicBool::new(false) }
     }
 
     /// From any task; never waits. The owner is woken only when the mailbox was empty: a burst is one write.
     pub(crate) fn post(&self, message: Shared) -> bool {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
+        self.news.store(true, Ordering::Relaxed);
         let len = message.len();
         let posted = state.mailbox.post(message, len);
         let owner = match posted {
@@ -40,11 +46,17 @@ impl Post {
     }
 
     pub(crate) fn dismiss(&self, after: Duration) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
+        self.news.store(true, Ordering::Relaxed);
         state.mailbox.dismiss(after);
         let owner = state.owner.take();
         drop(state);
         owner.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether nothing came since the owner emptied it, as far as can be seen without the lock.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.news.load(Ordering::Relaxed)
     }
 
     /// The owner empties the mailbox: `take` says whether a message was taken. Wakes `cx` when more is posted.
@@ -54,7 +66,7 @@ impl Post {
         cx: &Context<'_>,
         mut take: impl FnMut(&Shared) -> bool,
     ) -> (bool, Option<Duration>) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         if !state.owner.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.owner = Some(cx.waker().clone());
         }
@@ -64,10 +76,11 @@ impl Post {
             }
             state.mailbox.pop();
         }
+        self.news.store(false, Ordering::Relaxed);
         (false, state.mailbox.dismissed())
     }
 
     pub(crate) fn close(&self) {
-        lock(&self.0).mailbox.close();
+        lock(&self.state).mailbox.close();
     }
 }

@@ -20,7 +20,9 @@ use crate::{
     traffic::Metered,
 };
 
-type Http = Connection<Metered<MaybeTls>, Exchange>;
+/// In a box: a future has room for all that it ever holds, several times for what is moved, and most connections become peers
+/// and outlive this one by far.
+type Http = Box<Connection<Metered<MaybeTls>, Exchange>>;
 type Ended = Result<(), Error<http::Error>>;
 
 /// What a head asks for.
@@ -42,7 +44,8 @@ pub(crate) async fn connection(
     let config = &inner.config;
     let wire = secure(config, socket).await?;
     let exchange = Exchange::new(config.http);
-    let mut http = Connection::new(Metered::new(wire, guard), exchange, config.inbox, config.outbox);
+    let mut http =
+        Box::new(Connection::new(Metered::new(wire, guard), exchange, config.inbox, config.outbox));
     http.link.stall = config.stall;
     let offered: Vec<&str> = config.subprotocols.iter().map(String::as_str).collect();
     let (mut stage, mut told) = (inner.stage.subscribe(), false);
@@ -70,23 +73,12 @@ pub(crate) async fn connection(
         match route {
             Route::Upgrade(accept) => return upgrade(&inner, http, request, accept).await,
             Route::Events => return events(&inner, http, request).await,
-            Route::Poll(asked) => poll(&inner, &mut http, request, asked).await?,
-            Route::Application => {
-                http.link.machine.collect(config.max_body);
-                if config.require_length && matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
-                    http.link.machine.require_length();
-                }
-                let Some(body) = body(&mut http).await? else { return Ok(()) };
-                let response =
-                    config.on_request.answer(Request { body, ..request }, Handle(inner.clone())).await;
-                if let Some(carrier) = response.carrier {
-                    let meter = inner.meter(carrier);
-                    meter.request();
-                    meter.message();
-                    http.stream.charge(Some(meter));
-                }
-                respond(&inner, &mut http, &response).await?;
-            }
+            // In boxes: what an exchange holds is no room that each connection needs.
+            Route::Poll(asked) => Box::pin(poll(&inner, &mut http, request, asked)).await?,
+            Route::Application => match Box::pin(application(&inner, &mut http, request)).await? {
+                true => {}
+                false => return Ok(()),
+            },
             Route::Refuse(response) => {
                 http.link.machine.close_after();
                 respond(&inner, &mut http, &response).await?;
@@ -94,6 +86,29 @@ pub(crate) async fn connection(
         }
         http.flush().await?;
     }
+}
+
+/// What the application answers itself. False: the peer is gone.
+async fn application(
+    inner: &Arc<Inner>,
+    http: &mut Http,
+    request: Request,
+) -> Result<bool, Error<http::Error>> {
+    let config = &inner.config;
+    http.link.machine.collect(config.max_body);
+    if config.require_length && matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
+        http.link.machine.require_length();
+    }
+    let Some(body) = body(http).await? else { return Ok(false) };
+    let response = config.on_request.answer(Request { body, ..request }, Handle(inner.clone())).await;
+    if let Some(carrier) = response.carrier {
+        let meter = inner.meter(carrier);
+        meter.request();
+        meter.messages(1);
+        http.stream.charge(Some(meter));
+    }
+    respond(inner, http, &response).await?;
+    Ok(true)
 }
 
 /// TLS, where the server speaks it: within the time that a head has.
@@ -228,10 +243,7 @@ async fn upgrade(inner: &Arc<Inner>, mut http: Http, request: Request, accept: w
     // The opening leaves before the peer is handed over: it may have to wait for somebody to accept it.
     http.flush().await?;
     let websocket = accept.connection(inner.config.websocket.clone());
-    let mut connection = http.map_stream(Stream::Socket).switch(|_| Protocol::WebSocket(websocket));
-    // Most are silent from here on: what the answer took is not kept for them.
-    connection.link.outbox.rest();
-    let _ = inner.incoming.send(inner.peer(connection, request, None)).await;
+    hand_over(inner, http, request, |_| Protocol::WebSocket(websocket)).await;
     Ok(())
 }
 
@@ -246,11 +258,22 @@ async fn events(inner: &Arc<Inner>, mut http: Http, request: Request) -> Ended {
     }
     http.flush().await?;
     let config = inner.config.events;
-    let feed = |exchange| Protocol::Events(sse::Feed::over(exchange, config));
-    let mut connection = http.map_stream(Stream::Socket).switch(feed);
-    connection.link.outbox.rest();
-    let _ = inner.incoming.send(inner.peer(connection, request, None)).await;
+    hand_over(inner, http, request, |exchange| Protocol::Events(sse::Feed::over(exchange, config))).await;
     Ok(())
+}
+
+/// The connection is a peer's from here on.
+fn hand_over(
+    inner: &Arc<Inner>,
+    http: Http,
+    request: Request,
+    protocol: impl FnOnce(Exchange) -> Protocol,
+) -> impl Future<Output = ()> {
+    let mut connection = http.map_stream(Stream::Socket).switch(protocol);
+    // Most are silent from here on: what the answer took is not kept for them.
+    connection.link.outbox.rest();
+    let peer = inner.peer(connection, request, None);
+    async move { drop(inner.incoming.send(peer).await) }
 }
 
 async fn poll(inner: &Arc<Inner>, http: &mut Http, request: Request, asked: polling::Request) -> Ended {

@@ -3,34 +3,156 @@
 use core::{
     future::poll_fn,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
-use std::sync::{Arc, Mutex};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
 
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_sink::Sink;
 use stillwire::{Kind, SendError};
 
-use crate::{Message, rooms::lock};
+use crate::{Message, rooms::lock, transfer::FLUSH, wakers::Waiting};
 
-/// What has two halves: a [`WebSocket`](crate::WebSocket) and a [`Peer`](crate::Peer).
+/// What owns a connection, and has two halves: a [`WebSocket`](crate::WebSocket), a [`Peer`](crate::Peer) and a
+/// [`PollClient`](crate::PollClient). Each says how to do one thing; what callers wait for is made of that here.
 #[allow(unreachable_pub)] // sealed: it stands in bounds, and nobody else can name it
-pub trait Whole {
+pub trait Whole: Sized {
     type Error;
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Self::Error>>;
-    /// Waits for room, and queues.
-    fn poll_feed(&mut self, kind: Kind, payload: &Bytes, cx: &mut Context<'_>)
-    -> Poll<Result<(), SendError>>;
-    /// Writes what is taken at once, and looks after what else waits.
-    fn poll_nudge(&mut self, cx: &mut Context<'_>);
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>>;
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>>;
+
+    /// Who waits.
+    fn waiting(&mut self) -> &mut Waiting;
+    /// The next message.
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Self::Error>>;
+    /// Queues a message if there is room for it now.
     fn queue(&mut self, kind: Kind, payload: &Bytes) -> Result<(), SendError>;
+    /// Bytes that wait to be sent.
+    fn queued(&self) -> usize;
+    /// Waits until something of that has left.
+    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>>;
+    /// Waits until all of it has.
+    fn drain_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>>;
+    /// Waits until there is room for a message of the usual size.
+    fn make_headroom(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>>;
+    /// Writes what is taken at once, and looks after what else waits.
+    fn nudge(&mut self, cx: &mut Context<'_>);
+    /// Begins an orderly end.
     fn end(&mut self, reason: &str);
     /// Nobody drives it any more.
     fn abandon(&mut self);
+
+    /// Asks with the waker of all who wait.
+    fn together<T>(&mut self, cx: &mut Context<'_>, ask: impl FnOnce(&mut Self, &mut Context<'_>) -> T) -> T {
+        match self.waiting().enter(cx) {
+            None => ask(self, cx),
+            Some(waker) => ask(self, &mut Context::from_waker(&waker)),
+        }
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Self::Error>> {
+        self.together(cx, Self::receive)
+    }
+
+    /// Waits for room, and queues.
+    fn poll_queue(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut queue: impl FnMut(&mut Self) -> Result<(), SendError>,
+    ) -> Poll<Result<(), SendError>> {
+        loop {
+            match queue(self) {
+                Err(SendError::Full(_)) if self.queued() > 0 => ready!(self.together(cx, Self::drain))?,
+                queued => return Poll::Ready(queued),
+            }
+        }
+    }
+
+    /// Waits for room and queues; much of it leaves at once.
+    fn poll_feed(
+        &mut self,
+        kind: Kind,
+        payload: &Bytes,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError>> {
+        let queued = ready!(self.poll_queue(cx, |whole| whole.queue(kind, payload)));
+        if self.queued() >= FLUSH {
+            self.together(cx, Self::nudge);
+        }
+        Poll::Ready(queued)
+    }
+
+    /// Waits for room, queues, and writes what is taken at once.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        queue: impl FnMut(&mut Self) -> Result<(), SendError>,
+    ) -> Poll<Result<(), SendError>> {
+        let queued = ready!(self.poll_queue(cx, queue));
+        self.together(cx, Self::nudge);
+        Poll::Ready(queued)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.together(cx, Self::drain_all)
+    }
+
+    /// What became of a write: who cannot write has broken.
+    fn or_broken(&mut self, wrote: Poll<io::Result<()>>) -> Poll<Result<(), SendError>> {
+        wrote.map_err(|_| {
+            self.abandon();
+            SendError::NotOpen
+        })
+    }
 }
+
+/// The `Stream` and the `Sink` of a [`Whole`]. Its two ends may be polled by two tasks.
+macro_rules! stream_and_sink {
+    ([$($generics:tt)*] $whole:ty, $error:ty) => {
+        /// As `recv`.
+        impl<$($generics)*> futures_core::Stream for $whole {
+            type Item = Result<Message, $error>;
+
+            fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+                self.get_mut().poll_recv(cx).map(Result::transpose)
+            }
+        }
+
+        /// Feed many, flush once: who is ready has room for about one more message of the usual size. Closing says goodbye
+        /// and waits for the end; messages that still come are dropped.
+        impl<$($generics)*> futures_sink::Sink<Message> for $whole {
+            type Error = SendError;
+
+            fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+                let whole = self.get_mut();
+                whole.waiting().together();
+                Whole::together(whole, cx, Whole::make_headroom)
+            }
+
+            fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+                let (kind, payload) = message.into_parts();
+                self.get_mut().queue(kind, &payload)
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+                let whole = self.get_mut();
+                whole.waiting().together();
+                Whole::poll_flush(whole, cx)
+            }
+
+            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+                let whole = self.get_mut();
+                whole.waiting().together();
+                Whole::end(whole, "");
+                while core::task::ready!(whole.poll_recv(cx)).map_err(|_| SendError::NotOpen)?.is_some() {}
+                Poll::Ready(Ok(()))
+            }
+        }
+    };
+}
+pub(crate) use stream_and_sink;
 
 /// The half that receives: it drives the connection, so pings are answered and time passes while a task waits in
 /// [`recv`](Self::recv). Dropping it ends the connection.
@@ -90,15 +212,7 @@ impl<W: Whole> Writer<W> {
     /// [`SendError`]: the message was not queued.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let (kind, payload) = message.into().into_parts();
-        poll_fn(|cx| {
-            let mut whole = lock(&self.0);
-            let fed = whole.poll_feed(kind, &payload, cx);
-            if fed.is_ready() {
-                whole.poll_nudge(cx);
-            }
-            fed
-        })
-        .await
+        poll_fn(|cx| lock(&self.0).poll_send(cx, |whole| whole.queue(kind, &payload))).await
     }
 
     /// Waits for room and queues a message: feed many, then [`flush`](Self::flush) once.
@@ -142,7 +256,7 @@ impl<W: Whole> Sink<Message> for Writer<W> {
     type Error = SendError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        lock(&self.0).poll_ready(cx)
+        lock(&self.0).together(cx, W::make_headroom)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {

@@ -50,8 +50,8 @@ impl Meter {
         Traffic { bytes: get(&self.bytes), messages: get(&self.messages), requests: get(&self.requests) }
     }
 
-    pub(crate) fn message(&self) {
-        self.messages.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn messages(&self, n: u64) {
+        self.messages.fetch_add(n, Ordering::Relaxed);
     }
 
     pub(crate) fn request(&self) {

@@ -15,11 +15,15 @@ use crate::{Connection, pool};
 pub(crate) const FLUSH: usize = 16 << 10;
 
 impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Connection<S, M> {
+    /// Bytes that wait to be sent.
+    pub(crate) fn queued(&self) -> usize {
+        self.link.outbox.capacity() - self.link.outbox.room()
+    }
+
     /// Sends what waits if it is much, as far as the stream takes it at once. It says nothing of failures: the next one
     /// who waits meets them.
     pub(crate) fn poll_flush_mark(&mut self, cx: &mut Context<'_>) {
-        let outbox = &self.link.outbox;
-        if outbox.capacity() - outbox.room() >= FLUSH {
+        if self.queued() >= FLUSH {
             let _ = self.poll_write(cx);
         }
     }

@@ -16,14 +16,16 @@ const MANY: usize = 64;
 
 /// Who waits: one task, as long as nobody has asked for halves.
 #[derive(Debug)]
-pub(crate) enum Waiting {
+#[allow(unreachable_pub)] // sealed, as `Whole` is, which names it
+pub enum Waiting {
     /// The last one that asked.
     Alone(Option<Waker>),
     Together(Arc<Wakers>),
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Wakers(Mutex<Vec<Waker>>);
+#[allow(unreachable_pub)]
+pub struct Wakers(Mutex<Vec<Waker>>);
 
 impl Default for Waiting {
     fn default() -> Self {

@@ -8,15 +8,13 @@ use core::{
 };
 
 use bytes::Bytes;
-use futures_core::Stream;
-use futures_sink::Sink;
 use stillwire::{Kind, SendError, Transport, ws};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     Connection, Error, MaybeTls, Message, Reader, Writer,
     protocol::SHARE_FROM,
-    split::{Whole, split},
+    split::{Whole, split, stream_and_sink},
     wakers::Waiting,
 };
 
@@ -115,12 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// or when the peer took nothing for [`Link::stall`](stillwire::Link::stall).
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let (kind, payload) = message.into().into_parts();
-        poll_fn(|cx| {
-            let queued = ready!(self.together(cx, |socket, cx| socket.make_room(kind, &payload, cx)));
-            self.poll_nudge(cx);
-            Poll::Ready(queued)
-        })
-        .await
+        poll_fn(|cx| self.poll_send(cx, |socket| socket.queue(kind, &payload))).await
     }
 
     /// Waits for room and queues a message: feed many, then [`flush`](Self::flush) once. What was fed leaves by itself when
@@ -158,13 +151,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.waiting.together();
         split(self)
     }
+}
 
-    /// Asks with the waker of all who wait.
-    fn together<T>(&mut self, cx: &mut Context<'_>, ask: impl FnOnce(&mut Self, &mut Context<'_>) -> T) -> T {
-        match self.waiting.enter(cx) {
-            None => ask(self, cx),
-            Some(waker) => ask(self, &mut Context::from_waker(&waker)),
-        }
+impl<S: AsyncRead + AsyncWrite + Unpin> Whole for WebSocket<S> {
+    type Error = Error<ws::Error>;
+
+    fn waiting(&mut self) -> &mut Waiting {
+        &mut self.waiting
     }
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error<ws::Error>>> {
@@ -191,66 +184,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Poll::Ready(Ok(None))
     }
 
-    fn make_room(
-        &mut self,
-        kind: Kind,
-        payload: &Bytes,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), SendError>> {
-        loop {
-            match self.queue(kind, payload) {
-                Err(SendError::Full(_)) if !self.connection.link.outbox.is_empty() => {
-                    if ready!(self.connection.poll_drain(cx)).is_err() {
-                        self.abandon();
-                        return Poll::Ready(Err(SendError::NotOpen));
-                    }
-                }
-                queued => return Poll::Ready(queued),
-            }
-        }
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Whole for WebSocket<S> {
-    type Error = Error<ws::Error>;
-
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Self::Error>> {
-        self.together(cx, Self::receive)
-    }
-
-    fn poll_feed(
-        &mut self,
-        kind: Kind,
-        payload: &Bytes,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), SendError>> {
-        self.together(cx, |socket, cx| {
-            let queued = ready!(socket.make_room(kind, payload, cx));
-            socket.connection.poll_flush_mark(cx);
-            Poll::Ready(queued)
-        })
-    }
-
-    fn poll_nudge(&mut self, cx: &mut Context<'_>) {
-        // What the stream does not take now leaves later; a failure is told by `recv`.
-        self.together(cx, |socket, cx| drop(socket.connection.poll_write(cx)));
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.together(cx, |socket, cx| socket.connection.poll_flush(cx)).map_err(|_| {
-            self.abandon();
-            SendError::NotOpen
-        })
-    }
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.waiting.together();
-        self.together(cx, |socket, cx| socket.connection.poll_headroom(cx)).map_err(|_| {
-            self.abandon();
-            SendError::NotOpen
-        })
-    }
-
     fn queue(&mut self, kind: Kind, payload: &Bytes) -> Result<(), SendError> {
         if self.over {
             return Err(SendError::NotOpen);
@@ -261,6 +194,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Whole for WebSocket<S> {
         } else {
             link.machine.send(kind, &[payload], &mut link.outbox)
         }
+    }
+
+    fn queued(&self) -> usize {
+        self.connection.queued()
+    }
+
+    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let drained = self.connection.poll_drain(cx);
+        self.or_broken(drained)
+    }
+
+    fn drain_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let flushed = self.connection.poll_flush(cx);
+        self.or_broken(flushed)
+    }
+
+    fn make_headroom(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let made = self.connection.poll_headroom(cx);
+        self.or_broken(made)
+    }
+
+    fn nudge(&mut self, cx: &mut Context<'_>) {
+        // What the stream does not take now leaves later; a failure is told by `recv`.
+        let _ = self.connection.poll_write(cx);
     }
 
     fn end(&mut self, reason: &str) {
@@ -275,40 +232,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Whole for WebSocket<S> {
     }
 }
 
-/// As [`recv`](WebSocket::recv).
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
-    type Item = Result<Message, Error<ws::Error>>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().poll_recv(cx).map(Result::transpose)
-    }
-}
-
-/// Feed many, flush once: a ready socket has room for about one more message of the usual size.
-impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
-    type Error = SendError;
-
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        Whole::poll_ready(self.get_mut(), cx)
-    }
-
-    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        let (kind, payload) = message.into_parts();
-        self.get_mut().queue(kind, &payload)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let socket = self.get_mut();
-        socket.waiting.together();
-        Whole::poll_flush(socket, cx)
-    }
-
-    /// Says goodbye and waits for the end; messages that still come are dropped.
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let socket = self.get_mut();
-        socket.waiting.together();
-        socket.end("");
-        while ready!(socket.poll_recv(cx)).map_err(|_| SendError::NotOpen)?.is_some() {}
-        Poll::Ready(Ok(()))
-    }
-}
+stream_and_sink!([S: AsyncRead + AsyncWrite + Unpin] WebSocket<S>, Error<ws::Error>);

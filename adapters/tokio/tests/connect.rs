@@ -247,3 +247,28 @@ async fn compressed_by_configuration_alone() {
     let bytes = handle.traffic(stillwire_tokio::Carrier::WebSocket).bytes;
     assert!(bytes < 20_000, "{bytes} bytes for 600,000");
 }
+
+/// The largest message that `ws::Config` allows passes the limits that are there without a word, both ways: one that gets
+/// small, and one that does not.
+#[cfg(feature = "deflate")]
+#[tokio::test]
+async fn the_largest_message_passes_compressed() {
+    let mut config = Config::default();
+    config.websocket.deflate = Some(ws::Deflate::default());
+    let largest = config.websocket.max_message;
+    let (_handle, address) = echoing(config).await;
+    let url = format!("ws://{address}/ws");
+    let mut connect = Connect::new(&url);
+    connect.config.deflate = Some(ws::Deflate::default());
+    let mut socket = connect.open().await.unwrap();
+    let mut state = 1_u64;
+    let noise = core::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    });
+    for message in [vec![7; largest], noise.take(largest).collect()].map(Message::from) {
+        socket.send(message.clone()).await.unwrap();
+        assert!(soon(socket.recv()).await.unwrap() == Some(message));
+    }
+    soon(socket.close("")).await.unwrap();
+}

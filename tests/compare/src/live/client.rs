@@ -61,21 +61,35 @@ pub fn read_head(socket: &mut TcpStream) -> Checked<Vec<u8>> {
 /// A binary frame from a client.
 pub fn frame(len: usize) -> Vec<u8> {
     let key = [0x12, 0x34, 0x56, 0x78];
-    let mut frame = vec![0x82];
+    let mut frame = head(0x80, len);
+    frame.extend(key);
+    frame.extend(letters(len).enumerate().map(|(i, letter)| letter ^ key[i % 4]));
+    frame
+}
+
+/// What it comes back as.
+fn answer(len: usize) -> Vec<u8> {
+    head(0, len).into_iter().chain(letters(len)).collect()
+}
+
+fn letters(len: usize) -> impl Iterator<Item = u8> {
+    (b'a'..=b'z').cycle().take(len)
+}
+
+fn head(masked: u8, len: usize) -> Vec<u8> {
+    let mut head = vec![0x82];
     match len {
-        0..126 => frame.push(0x80 | len as u8),
+        0..126 => head.push(masked | len as u8),
         126..0x1_0000 => {
-            frame.push(0x80 | 126);
-            frame.extend((len as u16).to_be_bytes());
+            head.push(masked | 126);
+            head.extend((len as u16).to_be_bytes());
         }
         _ => {
-            frame.push(0x80 | 127);
-            frame.extend((len as u64).to_be_bytes());
+            head.push(masked | 127);
+            head.extend((len as u64).to_be_bytes());
         }
     }
-    frame.extend(key);
-    frame.extend((0..len).map(|i| (b'a' + (i % 26) as u8) ^ key[i % 4]));
-    frame
+    head
 }
 
 /// Readiness of many sockets.
@@ -117,7 +131,9 @@ pub struct Load {
     /// A window of messages.
     window: Vec<u8>,
     sent_len: usize,
+    /// Bytes of one message as it comes back, and as many of them as may be read at once.
     echo_len: usize,
+    echoes: Vec<u8>,
     buffer: Vec<u8>,
 }
 
@@ -135,7 +151,7 @@ impl Load {
     /// `plain`: bytes come back as they are, and nobody shakes hands.
     pub fn new(to: SocketAddr, plain: bool, connections: usize, len: usize, window: usize) -> Checked<Self> {
         let one = frame(len);
-        let echo_len = if plain { one.len() } else { one.len() - 4 };
+        let echo = if plain { one.clone() } else { answer(len) };
         let (mut sockets, ready) = (Vec::new(), Ready::new()?);
         for id in 0..connections {
             let mut socket = connect(to, 1)?;
@@ -146,8 +162,9 @@ impl Load {
             ready.add(&socket, id, true)?;
             sockets.push(Talk { socket, owed: one.len() * window, at: 0, part: 0 });
         }
-        let (sent_len, buffer) = (one.len(), vec![0; 256 << 10]);
-        Ok(Self { sockets, ready, window: one.repeat(window), sent_len, echo_len, buffer })
+        let (sent_len, echo_len, buffer) = (one.len(), echo.len(), vec![0; 256 << 10]);
+        let echoes = echo.repeat(buffer.len() / echo_len + 2);
+        Ok(Self { sockets, ready, window: one.repeat(window), sent_len, echo_len, echoes, buffer })
     }
 
     /// Goes on for so long; how many messages came back.
@@ -161,6 +178,10 @@ impl Load {
                         Ok(0) => return Err("the server has hung up".into()),
                         Ok(n) => {
                             let all = talk.part + n;
+                            // A longer answer would count as more than one.
+                            if self.buffer[..n] != self.echoes[talk.part..all] {
+                                return Err("that is no echo".into());
+                            }
                             count += all / self.echo_len;
                             talk.owed += all / self.echo_len * self.sent_len;
                             talk.part = all % self.echo_len;

@@ -39,10 +39,15 @@ pub fn serve(who: &str) -> Checked<()> {
         loop {
             let (socket, _) = listener.accept().await?;
             socket.set_nodelay(true)?;
-            // It ends with an error when the load goes away.
-            tokio::spawn(async move { echo(who, socket).await.is_ok() });
+            echo(who, socket);
         }
     })
+}
+
+/// A task of its own for each, and of a type of its own: no contender's connections have room for another's state. It ends
+/// with an error when the load goes away.
+fn task(echo: impl Future<Output = Checked<()>> + Send + 'static) {
+    tokio::spawn(async move { echo.await.is_ok() });
 }
 
 async fn echo_peer(mut peer: stillwire_tokio::Peer) {
@@ -53,20 +58,22 @@ async fn echo_peer(mut peer: stillwire_tokio::Peer) {
     }
 }
 
-async fn echo(who: &str, mut socket: TcpStream) -> Checked<()> {
+fn echo(who: &str, socket: TcpStream) {
     match who {
-        "raw TCP" => return raw(socket).await,
-        "stillwire Connection" => return ours(socket).await,
-        _ => shake_hands(&mut socket).await?,
-    }
-    match who {
-        "tokio-tungstenite" => {
+        "raw TCP" => task(raw(socket)),
+        "stillwire Connection" => task(ours(socket)),
+        "tokio-tungstenite" => task(async {
             use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
+            let socket = shake_hands(socket).await?;
             batch(WebSocketStream::from_raw_socket(socket, Role::Server, None).await).await
-        }
-        "tokio-websockets" => batch(tokio_websockets::ServerBuilder::new().serve(socket)).await,
-        "yawc" => {
+        }),
+        "tokio-websockets" => task(async {
+            let socket = shake_hands(socket).await?;
+            batch(tokio_websockets::ServerBuilder::new().serve(socket)).await
+        }),
+        "yawc" => task(async {
             let options = yawc::Options::default().with_limits(4 << 20, 8 << 20).with_utf8();
+            let socket = shake_hands(socket).await?;
             let mut socket = yawc::WebSocket::from_stream(socket, yawc::Role::Server, options)?;
             loop {
                 let mut next = Some(socket.next_frame().await?);
@@ -76,20 +83,22 @@ async fn echo(who: &str, mut socket: TcpStream) -> Checked<()> {
                 }
                 socket.flush().await?;
             }
-        }
-        "sockudo-ws" => {
-            let config = sockudo_ws::Config::default();
-            batch(sockudo_ws::WebSocketStream::server(socket, config)).await
-        }
-        _ => {
-            let role = fastwebsockets::Role::Server;
-            let mut socket = fastwebsockets::WebSocket::after_handshake(socket, role);
+        }),
+        "sockudo-ws" => task(async {
+            let socket = shake_hands(socket).await?;
+            batch(sockudo_ws::WebSocketStream::server(socket, sockudo_ws::Config::default())).await
+        }),
+        _ => task(async {
+            use fastwebsockets::{Frame, Role, WebSocket};
+            let mut socket = WebSocket::after_handshake(shake_hands(socket).await?, Role::Server);
             socket.set_writev(true);
             loop {
                 let frame = socket.read_frame().await?;
+                // As it came it would go out with the client's mask.
+                let frame = Frame::new(frame.fin, frame.opcode, None, frame.payload);
                 socket.write_frame(frame).await?;
             }
-        }
+        }),
     }
 }
 
@@ -122,17 +131,7 @@ async fn raw(mut socket: TcpStream) -> Checked<()> {
 
 /// As the example `ws_echo` of our adapter.
 async fn ours(socket: TcpStream) -> Checked<()> {
-    let exchange = http::Exchange::new(http::Config::default());
-    let mut http = Connection::new(socket, exchange, (1 << 20) + 4096, 2 << 20);
-    let config = ws::Config::default();
-    let accept = loop {
-        let Some((event, reply)) = http.next().await? else { return Ok(()) };
-        let http::Event::Head(head) = event else { continue };
-        let accept = ws::Accept::new(&head, &[], &config)?;
-        accept.write(&[], reply.outbox)?;
-        break accept;
-    };
-    let mut socket = http.switch(|_| accept.connection(config));
+    let Some(mut socket) = open(socket).await? else { return Ok(()) };
     while let Some((event, reply)) = socket.next().await? {
         match event {
             ws::Event::Text(text) => reply.machine.send_text(text, reply.outbox)?,
@@ -143,8 +142,23 @@ async fn ours(socket: TcpStream) -> Checked<()> {
     Ok(())
 }
 
+/// A function of its own: what was moved out of a variable keeps its place in a future.
+async fn open(socket: TcpStream) -> Checked<Option<Connection<TcpStream, ws::Connection>>> {
+    let exchange = http::Exchange::new(http::Config::default());
+    let mut http = Connection::new(socket, exchange, (1 << 20) + 4096, 2 << 20);
+    let config = ws::Config::default();
+    let accept = loop {
+        let Some((event, reply)) = http.next().await? else { return Ok(None) };
+        let http::Event::Head(head) = event else { continue };
+        let accept = ws::Accept::new(&head, &[], &config)?;
+        accept.write(&[], reply.outbox)?;
+        break accept;
+    };
+    Ok(Some(http.switch(|_| accept.connection(config))))
+}
+
 /// By hand, and the same for all peers: it happens once.
-async fn shake_hands(socket: &mut TcpStream) -> Checked<()> {
+async fn shake_hands(mut socket: TcpStream) -> Checked<TcpStream> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if socket.read_buf(&mut head).await? == 0 {
@@ -158,5 +172,6 @@ async fn shake_hands(socket: &mut TcpStream) -> Checked<()> {
         "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-accept: {accept}\r\n\r\n"
     );
-    Ok(socket.write_all(answer.as_bytes()).await?)
+    socket.write_all(answer.as_bytes()).await?;
+    Ok(socket)
 }
