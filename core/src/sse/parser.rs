@@ -2,13 +2,13 @@
 
 use core::{ops::Range, time::Duration};
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr3};
 
 use super::{
     config::Config,
-    draft::Draft,
+    draft::{Block, Draft},
     error::Error,
-    field::{Field, MARK, Place},
+    field::{Field, MARK, Place, is_end, line_end},
     quick::{self, View},
     utf8,
 };
@@ -39,36 +39,6 @@ pub(super) struct Parser {
     is_number: bool,
     pub(super) retry: Option<Duration>,
     pub(super) dropped: u64,
-}
-
-/// What there is of the block that comes, or has come.
-#[derive(Debug)]
-pub(super) enum Block {
-    /// Nothing yet that counts.
-    None,
-    /// A value, at least the beginning of one.
-    Draft(Draft),
-    /// All of it, and it is shown: an event of type `message`, with nothing but data.
-    Data(Range<usize>),
-    /// All of it, and it is shown.
-    Event(View),
-}
-
-impl Block {
-    pub(super) fn draft(&self) -> Option<&Draft> {
-        if let Self::Draft(draft) = self { Some(draft) } else { None }
-    }
-
-    fn draft_mut(&mut self) -> Option<&mut Draft> {
-        if let Self::Draft(draft) = self { Some(draft) } else { None }
-    }
-
-    /// There is a draft from now on; it begins at `at` if there was none.
-    fn begin_draft(&mut self, at: usize) {
-        if self.draft().is_none() {
-            *self = Self::Draft(Draft::new(at));
-        }
-    }
 }
 
 /// What became of a line.
@@ -160,14 +130,14 @@ impl Parser {
         let rest = inbox.unread().get(self.raw..).unwrap_or_default();
         match quick::lines(rest, self.searched, self.raw, max_event, max_id) {
             Ok((used, view)) => {
-                inbox.count_scanned(used);
+                inbox.count_scanned(used.saturating_sub(self.searched));
                 self.block = Block::Event(view);
                 self.raw += used;
                 (self.searched, self.plain) = (0, 0);
                 true
             }
             Err(vain) => {
-                inbox.count_scanned(vain.looked_at);
+                inbox.count_scanned(vain.looked_at.saturating_sub(self.searched));
                 if vain.is_open {
                     (self.searched, self.plain) = (vain.looked_at, vain.looked_at);
                 }
@@ -179,6 +149,11 @@ impl Parser {
     /// Parses as far as the next event, or to the end of what is there, whatever it is.
     #[inline(never)]
     pub(super) fn parse(&mut self, inbox: &mut Inbox<'_>) -> Result<bool, Error> {
+        // There is the beginning of a line, and it was looked at already.
+        let is_searched = self.searched > 0 && self.raw + self.searched == inbox.unread().len();
+        if is_searched && let Seen::Begun = self.begun(self.plain > 0, inbox) {
+            return Ok(false);
+        }
         while let Some(&byte) = inbox.unread().get(self.raw + self.partial) {
             if core::mem::take(&mut self.after_cr) && byte == b'\n' {
                 self.raw += 1;
@@ -462,17 +437,8 @@ impl Parser {
         true
     }
 
-    /// Where the event ID in force is, the one of the event that is shown.
-    #[inline]
-    pub(super) fn id(&self) -> Range<usize> {
-        match &self.block {
-            Block::Event(View { id: Some(id), .. }) => id.clone(),
-            _ => 0..self.id_len,
-        }
-    }
-
     /// The event that was shown, if one was, is done with.
-    #[inline(never)]
+    #[inline]
     pub(super) fn forget_event(&mut self, inbox: &mut Inbox<'_>) {
         match &mut self.block {
             Block::None | Block::Draft(_) => return,
@@ -530,15 +496,4 @@ impl Parser {
             self.raw -= gap;
         }
     }
-}
-
-/// Where the line ends: CR, LF or CR LF.
-#[inline]
-fn line_end(bytes: &[u8]) -> Option<usize> {
-    memchr2(b'\n', b'\r', bytes)
-}
-
-#[inline]
-fn is_end(byte: u8) -> bool {
-    byte == b'\n' || byte == b'\r'
 }

@@ -34,7 +34,7 @@ impl Vain {
 
 /// The length of the block that `bytes` begin with, and where its parts are from `base` on, if it is a common one that keeps
 /// the limits. The first `searched` bytes are known to be plain.
-#[inline(never)]
+#[inline]
 pub(super) fn lines(
     bytes: &[u8],
     searched: usize,
@@ -44,20 +44,16 @@ pub(super) fn lines(
 ) -> Result<(usize, View), Vain> {
     let (mut event, mut id, mut data) = (0..0, None, None);
     let (mut at, mut others) = (0, 0);
-    loop {
+    let len = loop {
         let rest = bytes.get(at..).unwrap_or_default();
         // A slice is compared as words, a pattern byte by byte.
-        let (field, name) = if rest.starts_with(b"data:") {
-            (Field::Data, 5)
-        } else if rest.starts_with(b"event:") {
-            (Field::Event, 6)
-        } else if rest.starts_with(b"id:") {
-            (Field::Id, 3)
-        } else if let [b'\n', ..] | [b'\r', b'\n', ..] = rest {
-            at += if rest.first() == Some(&b'\n') { 1 } else { 2 };
-            break;
-        } else {
-            return Err(Vain::at(at));
+        let (field, name) = match rest.first() {
+            Some(b'd') if rest.starts_with(b"data:") => (Field::Data, 5),
+            Some(b'e') if rest.starts_with(b"event:") => (Field::Event, 6),
+            Some(b'i') if rest.starts_with(b"id:") => (Field::Id, 3),
+            Some(b'\n') => break at + 1,
+            Some(b'\r') if rest.get(1) == Some(&b'\n') => break at + 2,
+            _ => return Err(Vain::at(at)),
         };
         let start = at + name + usize::from(rest.get(name) == Some(&b' '));
         let known = searched.max(start);
@@ -72,19 +68,20 @@ pub(super) fn lines(
         let value = base + start..base + end;
         match field {
             Field::Data if data.is_none() => data = Some(value),
+            // No value begins at 0.
             Field::Event if event.start == 0 => event = value,
             Field::Id if id.is_none() => id = Some(value),
             _ => return Err(Vain::at(end)),
         }
         others += usize::from(field != Field::Data);
-    }
-    let data: Range<usize> = data.ok_or(Vain::at(at))?;
+    };
+    let data: Range<usize> = data.ok_or(Vain::at(len))?;
     // A byte for each line but the first.
     let id_len = id.as_ref().map_or(0, Range::len);
     if data.len() + event.len() + id_len + others > max_event || id_len > max_id {
-        return Err(Vain::at(at));
+        return Err(Vain::at(len));
     }
-    Ok((at, View { event, id, data }))
+    Ok((len, View { event, id, data }))
 }
 
 const SHORT: usize = 32;

@@ -6,10 +6,10 @@ use memchr::memchr3;
 
 use super::{
     config::Config,
-    draft::Draft,
+    draft::{Block, Draft},
     error::Error,
     event::Event,
-    parser::{Block, Parser},
+    parser::Parser,
     quick::View,
 };
 use crate::{Inbox, Instant, Machine, Outbox, Progress, SendError, Text};
@@ -84,7 +84,7 @@ impl Stream {
     /// `inbox` is the one that this stream was advanced with, since its last call.
     #[must_use]
     pub fn last_event_id<'i>(&self, inbox: &'i Inbox<'_>) -> Text<'i> {
-        text(inbox.unread(), self.parser.id())
+        text(inbox.unread(), self.parser.block.id().unwrap_or(0..self.parser.id_len))
     }
 
     /// The reconnection time in force: how long to wait before the next request. `None` until the server has named one.
