@@ -90,7 +90,8 @@ const BLOCK: usize = 64;
 const WORD: usize = 8;
 
 /// The first byte that is no printable ASCII: the end of the line, or something that wants a closer look.
-#[inline(always)]
+#[cfg_attr(not(target_os = "none"), inline(always))]
+#[cfg_attr(target_os = "none", inline(never))]
 pub(super) fn special(bytes: &[u8]) -> Option<usize> {
     let Some((near, far)) = bytes.split_at_checked(WIDE) else { return narrow(bytes) };
     narrow(near).or_else(|| special_far(far).map(|at| WIDE + at))
@@ -99,6 +100,9 @@ pub(super) fn special(bytes: &[u8]) -> Option<usize> {
 /// As above, for what is short more often than not.
 #[inline(always)]
 fn special_near(bytes: &[u8]) -> Option<usize> {
+    if cfg!(target_os = "none") {
+        return special(bytes);
+    }
     let Some((near, far)) = bytes.split_at_checked(SHORT) else { return special_word(bytes) };
     special_word(near).or_else(|| special_far(far).map(|at| SHORT + at))
 }
