@@ -50,6 +50,21 @@ impl<'i> Text<'i> {
         }
     }
 
+    /// Writes a copy over what a string holds; nothing is allocated when it is long enough.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub fn clone_into(self, string: &mut alloc::string::String) {
+        let mut bytes = core::mem::take(string).into_bytes();
+        bytes.clear();
+        if self.len() < SHORT {
+            bytes.extend_from_slice(self.0);
+            // What an allocation begins with is aligned, and core's check is fast there.
+            *string = alloc::string::String::from_utf8(bytes).unwrap_or_default();
+        } else {
+            *string = copied(self.0, alloc::string::String::from_utf8(bytes).unwrap_or_default());
+        }
+    }
+
     /// The number of bytes.
     #[inline]
     #[must_use]
@@ -78,20 +93,25 @@ impl<'i> From<&'i alloc::string::String> for Text<'i> {
     }
 }
 
-/// A copy: each piece is checked again while it is in the cache, then copied.
+/// A copy, which is checked again.
 #[cfg(feature = "alloc")]
 impl From<Text<'_>> for alloc::string::String {
     #[inline]
     fn from(text: Text<'_>) -> Self {
-        // What an allocation begins with is aligned, and core's check is fast there.
-        if text.len() < SHORT { Self::from_utf8(text.0.to_vec()).unwrap_or_default() } else { copied(text.0) }
+        // As in `clone_into`.
+        if text.len() < SHORT {
+            Self::from_utf8(text.0.to_vec()).unwrap_or_default()
+        } else {
+            copied(text.0, Self::new())
+        }
     }
 }
 
+/// Text behind an empty string: each piece is checked while it is in the cache, then copied.
 #[cfg(feature = "alloc")]
-fn copied(bytes: &[u8]) -> alloc::string::String {
+fn copied(bytes: &[u8], mut copy: alloc::string::String) -> alloc::string::String {
     const PIECE: usize = 16 << 10;
-    let mut copy = alloc::string::String::with_capacity(bytes.len());
+    copy.reserve_exact(bytes.len());
     let mut rest = bytes;
     while !rest.is_empty() {
         let mut end = PIECE.min(rest.len());
@@ -166,10 +186,14 @@ mod tests {
     #[test]
     fn copies() {
         let text: String = "aé€🦀ß\u{10ffff}zz\u{7ff}".chars().cycle().take(20_000).collect();
+        let mut used = String::new();
         for start in [0, 1, 3, 6, 10, 12, 16, 17] {
             for len in [0, 1, 3, 63, 64, 65, 1000, 40_000] {
                 let end = (start..=start + len).rev().find(|end| text.is_char_boundary(*end)).unwrap();
-                assert_eq!(String::from(Text(&text.as_bytes()[start..end])), text[start..end]);
+                let part = Text(&text.as_bytes()[start..end]);
+                assert_eq!(String::from(part), text[start..end]);
+                part.clone_into(&mut used);
+                assert_eq!(used, text[start..end]);
             }
         }
     }

@@ -9,7 +9,7 @@ fn machines_are_small() {
         ("ws::Connection", size_of::<ws::Connection>(), 256),
         ("http::Exchange", size_of::<http::Exchange>(), 192),
         ("http::Fetch", size_of::<http::Fetch>(), 192),
-        ("sse::Stream", size_of::<sse::Stream>(), 256),
+        ("sse::Stream", size_of::<sse::Stream>(), 208),
         ("sse::Feed", size_of::<sse::Feed>(), 272),
         ("polling::Connection", size_of::<polling::Connection>(), 104),
         ("Inbox", size_of::<Inbox<'_>>(), 96),

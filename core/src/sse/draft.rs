@@ -12,8 +12,43 @@
 
 use core::ops::Range;
 
-use super::{field::Field, utf8};
+use super::{field::Field, quick::View, utf8};
 use crate::{Inbox, text::is_utf8};
+
+/// What there is of the block that comes, or has come.
+#[derive(Debug)]
+pub(super) enum Block {
+    /// Nothing yet that counts.
+    None,
+    /// A value, at least the beginning of one.
+    Draft(Draft),
+    /// All of it, and it is shown: an event of type `message`, with nothing but data.
+    Data(Range<usize>),
+    /// All of it, and it is shown.
+    Event(View),
+}
+
+impl Block {
+    pub(super) fn draft(&self) -> Option<&Draft> {
+        if let Self::Draft(draft) = self { Some(draft) } else { None }
+    }
+
+    pub(super) fn draft_mut(&mut self) -> Option<&mut Draft> {
+        if let Self::Draft(draft) = self { Some(draft) } else { None }
+    }
+
+    /// There is a draft from now on; it begins at `at` if there was none.
+    pub(super) fn begin_draft(&mut self, at: usize) {
+        if self.draft().is_none() {
+            *self = Self::Draft(Draft::new(at));
+        }
+    }
+
+    /// The event ID of an event that is shown, if it names one.
+    pub(super) fn id(&self) -> Option<Range<usize>> {
+        if let Self::Event(view) = self { view.id.clone() } else { None }
+    }
+}
 
 /// Where things are in the inbox, from its first unread byte.
 #[derive(Debug, Default)]

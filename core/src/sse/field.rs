@@ -1,5 +1,7 @@
 //! The four fields of HTML 9.2.6, and where a parser stands in a line.
 
+use memchr::memchr2;
+
 /// A field that means something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Field {
@@ -50,3 +52,14 @@ pub(super) enum Place {
 
 /// The byte order mark, U+FEFF in UTF-8.
 pub(super) const MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
+/// Where the line ends: CR, LF or CR LF.
+#[inline]
+pub(super) fn line_end(bytes: &[u8]) -> Option<usize> {
+    memchr2(b'\n', b'\r', bytes)
+}
+
+#[inline]
+pub(super) fn is_end(byte: u8) -> bool {
+    byte == b'\n' || byte == b'\r'
+}

@@ -2,13 +2,13 @@
 
 use core::{ops::Range, time::Duration};
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr3};
 
 use super::{
     config::Config,
-    draft::Draft,
+    draft::{Block, Draft},
     error::Error,
-    field::{Field, MARK, Place},
+    field::{Field, MARK, Place, is_end, line_end},
     quick::{self, View},
     utf8,
 };
@@ -23,9 +23,6 @@ pub(super) struct Parser {
     after_cr: bool,
     /// The block is too large and its rest is passed over.
     discarding: bool,
-    /// A block is complete, and `view` is shown.
-    pub(super) shown: bool,
-    pub(super) view: View,
     /// The length of the event ID in force, which lies at the front of the inbox.
     pub(super) id_len: usize,
     /// Where the bytes begin that are not parsed.
@@ -34,10 +31,9 @@ pub(super) struct Parser {
     partial: usize,
     /// How many of them are the beginning of a line, in which there is no line end.
     searched: usize,
-    /// And all of them are printable ASCII.
-    is_plain: bool,
-    /// The block that is being received, when a value of it was there.
-    pub(super) draft: Option<Draft>,
+    /// As many, if all of those are printable ASCII, or none.
+    plain: usize,
+    pub(super) block: Block,
     /// The number on a `retry` line, when there was a digit.
     number: u64,
     is_number: bool,
@@ -67,14 +63,12 @@ impl Parser {
             place: Place::Mark(0),
             after_cr: false,
             discarding: false,
-            shown: false,
-            view: View::default(),
             id_len: 0,
             raw: 0,
             partial: 0,
             searched: 0,
-            is_plain: false,
-            draft: None,
+            plain: 0,
+            block: Block::None,
             number: 0,
             is_number: false,
             retry: None,
@@ -91,44 +85,75 @@ impl Parser {
         self.config.max_id.min(inbox.capacity() / 8)
     }
 
-    /// Parses as far as the next event, or to the end of what is there.
+    /// Shows the block that comes next where it lies, if it is a common one and all there. What was looked at in vain is
+    /// not looked at again.
     #[inline]
-    pub(super) fn parse(&mut self, inbox: &mut Inbox<'_>) -> Result<bool, Error> {
-        let afresh = self.place == Place::Line && self.searched == 0 && self.draft.is_none();
-        if afresh && !self.discarding {
-            match self.whole_block(inbox) {
-                Seen::Event => return Ok(true),
-                Seen::Begun => return Ok(false),
-                Seen::Nothing | Seen::Line => {}
-            }
+    pub(super) fn parse_quickly(&mut self, inbox: &mut Inbox<'_>) -> bool {
+        if let Block::Event(_) = self.block {
+            self.forget_event(inbox);
         }
-        self.parse_lines(inbox)
-    }
-
-    /// A whole block of plain text at once, shown where it lies.
-    #[inline]
-    fn whole_block(&mut self, inbox: &mut Inbox<'_>) -> Seen {
-        let (max_event, max_id) = (self.max_event(inbox), self.max_id(inbox));
-        let mut rest = inbox.unread().get(self.raw..).unwrap_or_default();
-        if self.after_cr
-            && let Some(behind) = rest.strip_prefix(b"\n")
-        {
-            (self.after_cr, self.raw, rest) = (false, self.raw + 1, behind);
+        let is_inside = matches!(self.block, Block::Draft(_)) || self.discarding || self.after_cr;
+        if is_inside || self.searched != self.plain || self.place != Place::Line {
+            return false;
         }
-        let used = match quick::whole_block(rest, self.raw, max_event, max_id, &mut self.view) {
-            Ok(used) => used,
-            Err(quick::Vain { looked_at, is_open }) => {
-                inbox.count_scanned(looked_at);
-                return if is_open && looked_at > 0 { self.begun(true, inbox) } else { Seen::Nothing };
-            }
+        let rest = inbox.unread().get(self.raw..).unwrap_or_default();
+        let Some(value) = rest.strip_prefix(b"data: ") else { return self.parse_fields(inbox) };
+        let start = rest.len() - value.len();
+        let from = self.plain.max(start);
+        let end = match quick::special(rest.get(from..).unwrap_or_default()) {
+            Some(at) => from + at,
+            None => rest.len(),
         };
-        inbox.count_scanned(used);
-        (self.after_cr, self.shown) = (false, true);
+        let used = match rest.get(end..) {
+            Some([b'\n', b'\n', ..]) => end + 2,
+            Some([b'\r', b'\n', b'\r', b'\n', ..]) => end + 4,
+            _ => 0,
+        };
+        let is_open = end == rest.len();
+        // Without the name of the field, a quarter of an inbox is within any limit that the inbox sets.
+        let is_within = end <= self.config.max_event.min(inbox.capacity() / 4);
+        inbox.count_scanned(end - self.plain);
+        if used == 0 || !is_within {
+            (self.searched, self.plain) = (end, end);
+            return !is_open && self.parse_fields(inbox);
+        }
+        self.block = Block::Data(self.raw + start..self.raw + end);
         self.raw += used;
-        Seen::Event
+        (self.searched, self.plain) = (0, 0);
+        true
     }
 
-    fn parse_lines(&mut self, inbox: &mut Inbox<'_>) -> Result<bool, Error> {
+    /// As above, for blocks with other fields: one line of each at most.
+    #[inline(never)]
+    fn parse_fields(&mut self, inbox: &mut Inbox<'_>) -> bool {
+        let (max_event, max_id) = (self.max_event(inbox), self.max_id(inbox));
+        let rest = inbox.unread().get(self.raw..).unwrap_or_default();
+        match quick::lines(rest, self.searched, self.raw, max_event, max_id) {
+            Ok((used, view)) => {
+                inbox.count_scanned(used.saturating_sub(self.searched));
+                self.block = Block::Event(view);
+                self.raw += used;
+                (self.searched, self.plain) = (0, 0);
+                true
+            }
+            Err(vain) => {
+                inbox.count_scanned(vain.looked_at.saturating_sub(self.searched));
+                if vain.is_open {
+                    (self.searched, self.plain) = (vain.looked_at, vain.looked_at);
+                }
+                false
+            }
+        }
+    }
+
+    /// Parses as far as the next event, or to the end of what is there, whatever it is.
+    #[inline(never)]
+    pub(super) fn parse(&mut self, inbox: &mut Inbox<'_>) -> Result<bool, Error> {
+        // There is the beginning of a line, and it was looked at already.
+        let is_searched = self.searched > 0 && self.raw + self.searched == inbox.unread().len();
+        if is_searched && let Seen::Begun = self.begun(self.plain > 0, inbox) {
+            return Ok(false);
+        }
         while let Some(&byte) = inbox.unread().get(self.raw + self.partial) {
             if core::mem::take(&mut self.after_cr) && byte == b'\n' {
                 self.raw += 1;
@@ -143,7 +168,7 @@ impl Parser {
                     (false, _) => self.place = Place::Ignored,
                 },
                 Place::Line if is_end(byte) => {
-                    self.end_line(byte);
+                    self.end_whole_line(self.raw, inbox);
                     if self.end_block(inbox) {
                         return Ok(true);
                     }
@@ -182,7 +207,7 @@ impl Parser {
     fn whole_line(&mut self, inbox: &mut Inbox<'_>) -> Seen {
         // Most text is plain, and where it is, the end of the line is the first byte that is not.
         let searched = core::mem::take(&mut self.searched);
-        let was_plain = searched == 0 || self.is_plain;
+        let was_plain = core::mem::take(&mut self.plain) == searched;
         let Some(stop) = inbox.search(self.raw + searched, quick::special) else {
             return self.begun(was_plain, inbox);
         };
@@ -204,7 +229,7 @@ impl Parser {
             [] => rest,
             _ => return self.end_whole_line(end, inbox),
         };
-        let used = self.draft.as_ref().map_or(0, Draft::len);
+        let used = self.block.draft().map_or(0, Draft::len);
         let most = match (self.max_event(inbox).checked_sub(used), field) {
             (Some(room), Field::Id) if memchr(0, value).is_none() => room.min(self.max_id(inbox)),
             (Some(room), Field::Data | Field::Event) => room,
@@ -219,17 +244,19 @@ impl Parser {
             [b'\r', b'\n', b'\r', b'\n', ..] => 4,
             _ => 0,
         };
-        if blank > 0 && field == Field::Data && self.draft.is_none() {
-            self.view = View { data: value, ..View::default() };
+        if blank > 0 && field == Field::Data && self.block.draft().is_none() {
+            self.block = Block::Data(value);
             self.raw = end + blank;
-            self.shown = true;
             return Seen::Event;
         }
-        let draft = self.draft.get_or_insert_with(|| Draft::new(value.start));
-        draft.open();
-        draft.append(value, inbox);
+        self.block.begin_draft(value.start);
+        if let Some(draft) = self.block.draft_mut() {
+            draft.open();
+            draft.append(value, inbox);
+        }
+        // Its end is looked at before a mark may take its place.
         let seen = self.end_whole_line(end, inbox);
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.block.draft_mut() {
             draft.close(field, inbox);
         }
         seen
@@ -240,7 +267,7 @@ impl Parser {
     fn begun(&mut self, is_plain: bool, inbox: &Inbox<'_>) -> Seen {
         let unread = inbox.unread();
         let line = unread.get(self.raw..).unwrap_or_default();
-        let used = self.draft.as_ref().map_or(0, Draft::len);
+        let used = self.block.draft().map_or(0, Draft::len);
         let mut room = self.max_event(inbox).saturating_sub(used);
         if line.first() == Some(&b'i') {
             room = room.min(self.max_id(inbox));
@@ -248,7 +275,7 @@ impl Parser {
         if line.len() > SHORT.min(room / 3) || unread.len() > inbox.capacity() / 4 {
             return Seen::Nothing;
         }
-        (self.searched, self.is_plain) = (line.len(), is_plain);
+        (self.searched, self.plain) = (line.len(), if is_plain { line.len() } else { 0 });
         Seen::Begun
     }
 
@@ -290,8 +317,10 @@ impl Parser {
             Field::Retry => (self.number, self.is_number) = (0, false),
             _ => {
                 // The space that may follow is no part of it; with nothing before it, it begins in its place.
-                let at = self.raw;
-                self.draft.get_or_insert_with(|| Draft::new(at)).open();
+                self.block.begin_draft(self.raw);
+                if let Some(draft) = self.block.draft_mut() {
+                    draft.open();
+                }
             }
         }
     }
@@ -317,7 +346,7 @@ impl Parser {
     /// More of a value that is kept, perhaps its end.
     fn value(&mut self, field: Field, inbox: &mut Inbox<'_>) -> Result<(), Error> {
         let (max_event, max_id, floor) = (self.max_event(inbox), self.max_id(inbox), self.id_len);
-        let Some(draft) = &mut self.draft else { return Ok(()) };
+        let Some(draft) = self.block.draft_mut() else { return Ok(()) };
         if draft.len() == 0 {
             *draft = Draft::new(self.raw);
         }
@@ -366,7 +395,7 @@ impl Parser {
 
     /// The block is above a limit, and the raw bytes go on within its last line.
     fn too_large(&mut self, error: Error) -> Result<(), Error> {
-        self.draft = None;
+        self.block = Block::None;
         self.partial = 0;
         if !self.config.resync {
             return Err(error);
@@ -391,32 +420,35 @@ impl Parser {
     /// An empty line was there. Whether it made an event.
     fn end_block(&mut self, inbox: &mut Inbox<'_>) -> bool {
         self.discarding = false;
-        let Some(draft) = &mut self.draft else { return false };
+        let Some(draft) = self.block.draft_mut() else { return false };
         let id = draft.id.take();
         if draft.data.is_none() {
-            self.draft = None;
+            self.block = Block::None;
             self.enforce(id, inbox);
             return false;
         }
         draft.id = id;
         draft.assemble(inbox);
-        self.view = View {
+        self.block = Block::Event(View {
             event: draft.event.clone(),
             id: draft.id.take(),
             data: draft.data.take().unwrap_or_default(),
-        };
-        (self.draft, self.shown) = (None, true);
+        });
         true
     }
 
-    /// The event that was shown is done with.
+    /// The event that was shown, if one was, is done with.
     #[inline]
     pub(super) fn forget_event(&mut self, inbox: &mut Inbox<'_>) {
-        self.shown = false;
-        let id = self.view.id.take();
-        if id.is_some() {
-            self.enforce(id, inbox);
+        match &mut self.block {
+            Block::None | Block::Draft(_) => return,
+            Block::Data(_) => {}
+            Block::Event(view) => {
+                let id = view.id.take();
+                self.enforce(id, inbox);
+            }
         }
+        self.block = Block::None;
     }
 
     /// The block is over; an event ID in it is in force from now on.
@@ -430,16 +462,15 @@ impl Parser {
 
     /// The input has ended: a line or a block without its end is nothing.
     pub(super) fn end(&mut self, inbox: &Inbox<'_>) {
-        self.draft = None;
-        (self.raw, self.partial, self.searched) = (inbox.unread().len(), 0, 0);
+        self.block = Block::None;
+        (self.raw, self.partial) = (inbox.unread().len(), 0);
+        (self.searched, self.plain) = (0, 0);
     }
 
     /// Another body begins: what is left of this one is nothing, and the ID stays.
     #[cfg(feature = "alloc")]
     pub(super) fn restart(&mut self, inbox: &mut Inbox<'_>) {
-        if self.shown {
-            self.forget_event(inbox);
-        }
+        self.forget_event(inbox);
         self.end(inbox);
         self.tidy(inbox);
         (self.place, self.after_cr, self.discarding) = (Place::Mark(0), false, false);
@@ -448,14 +479,14 @@ impl Parser {
     /// All was parsed: closes the gaps, so that the inbox holds the ID, the block and the beginning of a character or of
     /// a short line, which moves once at most.
     pub(super) fn tidy(&mut self, inbox: &mut Inbox<'_>) {
-        let end = self.draft.as_ref().map_or(self.id_len, Draft::end);
+        let end = self.block.draft().map_or(self.id_len, Draft::end);
         if end == 0 {
             inbox.consume(self.raw);
         } else {
             inbox.close_gap(end..self.raw);
         }
         self.raw = end;
-        let Some(draft) = &mut self.draft else { return };
+        let Some(draft) = self.block.draft_mut() else { return };
         let gap = draft.start() - self.id_len;
         if gap > 0 && gap >= self.id_len {
             inbox.unread_mut().copy_within(..self.id_len, gap);
@@ -465,15 +496,4 @@ impl Parser {
             self.raw -= gap;
         }
     }
-}
-
-/// Where the line ends: CR, LF or CR LF.
-#[inline]
-fn line_end(bytes: &[u8]) -> Option<usize> {
-    memchr2(b'\n', b'\r', bytes)
-}
-
-#[inline]
-fn is_end(byte: u8) -> bool {
-    byte == b'\n' || byte == b'\r'
 }

@@ -6,8 +6,10 @@
 
 use core::ops::Range;
 
+use super::field::Field;
+
 /// Where the parts of an event are in the inbox.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct View {
     /// Empty: `message`.
     pub(super) event: Range<usize>,
@@ -30,89 +32,79 @@ impl Vain {
     }
 }
 
-/// Takes the block that `bytes` begin with, if it is a common one that keeps the limits, into `view`; offsets are told
-/// from `base` on. Returns the length of the block.
+/// The length of the block that `bytes` begin with, and where its parts are from `base` on, if it is a common one that keeps
+/// the limits. The first `searched` bytes are known to be plain.
 #[inline]
-pub(super) fn whole_block(
+pub(super) fn lines(
     bytes: &[u8],
+    searched: usize,
     base: usize,
     max_event: usize,
     max_id: usize,
-    view: &mut View,
-) -> Result<usize, Vain> {
-    // Nothing but data, which most streams are.
-    let Some(value) = bytes.strip_prefix(b"data:") else {
-        return lines(bytes, base, max_event, max_id, view);
-    };
-    let value = value.strip_prefix(b" ").unwrap_or(value);
-    let start = bytes.len() - value.len();
-    let len = special(value).ok_or(Vain { looked_at: bytes.len(), is_open: true })?;
-    let blank = match value.get(len..) {
-        Some([b'\n', b'\n', ..]) => 2,
-        Some([b'\r', b'\n', b'\r', b'\n', ..]) => 4,
-        Some([b'\n' | b'\r', ..]) => return lines(bytes, base, max_event, max_id, view),
-        _ => return Err(Vain::at(start + len)),
-    };
-    if len > max_event {
-        return Err(Vain::at(start + len));
-    }
-    *view = View { event: 0..0, id: None, data: base + start..base + start + len };
-    Ok(start + len + blank)
-}
-
-/// As [`whole_block`], with one line of each kind at most.
-#[inline(never)]
-fn lines(bytes: &[u8], base: usize, max_event: usize, max_id: usize, view: &mut View) -> Result<usize, Vain> {
-    let (mut event, mut id, mut data) = (None, None, None);
-    let mut rest = bytes;
-    loop {
-        let far = bytes.len() - rest.len();
+) -> Result<(usize, View), Vain> {
+    let (mut event, mut id, mut data) = (0..0, None, None);
+    let (mut at, mut others) = (0, 0);
+    let len = loop {
+        let rest = bytes.get(at..).unwrap_or_default();
         // A slice is compared as words, a pattern byte by byte.
-        let (field, value) = if let Some(value) = rest.strip_prefix(b"data:") {
-            (&mut data, value)
-        } else if let Some(value) = rest.strip_prefix(b"event:") {
-            (&mut event, value)
-        } else if let Some(value) = rest.strip_prefix(b"id:") {
-            (&mut id, value)
-        } else if let [b'\n', behind @ ..] | [b'\r', b'\n', behind @ ..] = rest {
-            rest = behind;
-            break;
-        } else {
-            return Err(Vain::at(far));
+        let (field, name) = match rest.first() {
+            Some(b'd') if rest.starts_with(b"data:") => (Field::Data, 5),
+            Some(b'e') if rest.starts_with(b"event:") => (Field::Event, 6),
+            Some(b'i') if rest.starts_with(b"id:") => (Field::Id, 3),
+            Some(b'\n') => break at + 1,
+            Some(b'\r') if rest.get(1) == Some(&b'\n') => break at + 2,
+            _ => return Err(Vain::at(at)),
         };
-        let value = value.strip_prefix(b" ").unwrap_or(value);
-        let start = bytes.len() - value.len();
-        let len = special(value).ok_or(Vain { looked_at: bytes.len(), is_open: far == 0 })?;
-        rest = match value.get(len..) {
-            Some([b'\n', behind @ ..] | [b'\r', b'\n', behind @ ..]) => behind,
-            _ => return Err(Vain::at(start + len)),
+        let start = at + name + usize::from(rest.get(name) == Some(&b' '));
+        let known = searched.max(start);
+        let unknown = bytes.get(known..).unwrap_or_default();
+        let found = if field == Field::Data { special(unknown) } else { special_near(unknown) };
+        let end = known + found.ok_or(Vain { looked_at: bytes.len(), is_open: at == 0 })?;
+        at = match bytes.get(end..) {
+            Some([b'\n', ..]) => end + 1,
+            Some([b'\r', b'\n', ..]) => end + 2,
+            _ => return Err(Vain::at(end)),
         };
-        if field.replace(base + start..base + start + len).is_some() {
-            return Err(Vain::at(start + len));
+        let value = base + start..base + end;
+        match field {
+            Field::Data if data.is_none() => data = Some(value),
+            // No value begins at 0.
+            Field::Event if event.start == 0 => event = value,
+            Field::Id if id.is_none() => id = Some(value),
+            _ => return Err(Vain::at(end)),
         }
-    }
-    let far = bytes.len() - rest.len();
-    let data: Range<usize> = data.ok_or(Vain::at(far))?;
+        others += usize::from(field != Field::Data);
+    };
+    let data: Range<usize> = data.ok_or(Vain::at(len))?;
     // A byte for each line but the first.
     let id_len = id.as_ref().map_or(0, Range::len);
-    let others = usize::from(event.is_some()) + usize::from(id.is_some());
-    let event = event.unwrap_or(0..0);
     if data.len() + event.len() + id_len + others > max_event || id_len > max_id {
-        return Err(Vain::at(far));
+        return Err(Vain::at(len));
     }
-    *view = View { event, id, data };
-    Ok(far)
+    Ok((len, View { event, id, data }))
 }
 
+const SHORT: usize = 32;
 const WIDE: usize = 256;
 const BLOCK: usize = 64;
 const WORD: usize = 8;
 
 /// The first byte that is no printable ASCII: the end of the line, or something that wants a closer look.
-#[inline(always)]
+#[cfg_attr(not(target_os = "none"), inline(always))]
+#[cfg_attr(target_os = "none", inline(never))]
 pub(super) fn special(bytes: &[u8]) -> Option<usize> {
     let Some((near, far)) = bytes.split_at_checked(WIDE) else { return narrow(bytes) };
     narrow(near).or_else(|| special_far(far).map(|at| WIDE + at))
+}
+
+/// As above, for what is short more often than not.
+#[inline(always)]
+fn special_near(bytes: &[u8]) -> Option<usize> {
+    if cfg!(target_os = "none") {
+        return special(bytes);
+    }
+    let Some((near, far)) = bytes.split_at_checked(SHORT) else { return special_word(bytes) };
+    special_word(near).or_else(|| special_far(far).map(|at| SHORT + at))
 }
 
 /// In a long line: wide blocks first. In printable ASCII less 0x20 nothing is above 0x5f, in all else something is, and

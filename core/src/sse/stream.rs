@@ -4,7 +4,14 @@ use core::{ops::Range, time::Duration};
 
 use memchr::memchr3;
 
-use super::{config::Config, draft::Draft, error::Error, event::Event, parser::Parser};
+use super::{
+    config::Config,
+    draft::{Block, Draft},
+    error::Error,
+    event::Event,
+    parser::Parser,
+    quick::View,
+};
 use crate::{Inbox, Instant, Machine, Outbox, Progress, SendError, Text};
 
 /// Parses the body of one `text/event-stream` response. It writes nothing and has no deadline.
@@ -77,8 +84,7 @@ impl Stream {
     /// `inbox` is the one that this stream was advanced with, since its last call.
     #[must_use]
     pub fn last_event_id<'i>(&self, inbox: &'i Inbox<'_>) -> Text<'i> {
-        let new = if self.parser.shown { self.parser.view.id.clone() } else { None };
-        text(inbox.unread(), new.unwrap_or(0..self.parser.id_len))
+        text(inbox.unread(), self.parser.block.id().unwrap_or(0..self.parser.id_len))
     }
 
     /// The reconnection time in force: how long to wait before the next request. `None` until the server has named one.
@@ -115,7 +121,7 @@ impl Stream {
         let len = inbox.unread().len();
         let free = inbox.capacity() - len;
         // The ID may be replaced by one as long as it can be, with a gap behind it that is as long.
-        let front = self.parser.draft.as_ref().map_or(self.parser.id_len, Draft::start);
+        let front = self.parser.block.draft().map_or(self.parser.id_len, Draft::start);
         let front = (2 * self.max_id(inbox)).saturating_sub(front);
         let raw = len.saturating_sub(self.parser.raw);
         let third = free.saturating_sub(front + 2 * raw) / 3;
@@ -123,28 +129,16 @@ impl Stream {
         // The margin has room for one byte.
         inbox.keep(free - third.max(most).max(1).min(free));
     }
-}
 
-impl Machine for Stream {
-    type Event<'i> = Event<'i>;
-    type Error = Error;
-
-    #[inline]
-    fn advance(
-        &mut self,
-        _now: Instant,
-        inbox: &mut Inbox<'_>,
-        _outbox: &mut Outbox<'_>,
-    ) -> Result<Progress, Error> {
-        if self.parser.shown {
-            self.parser.forget_event(inbox);
-        }
+    /// Whatever is not a common block that is all there.
+    #[inline(never)]
+    fn advance_slowly(&mut self, inbox: &mut Inbox<'_>) -> Result<Progress, Error> {
+        self.parser.forget_event(inbox);
         if self.closed {
             return Ok(Progress::Closed);
         }
         match self.parser.parse(inbox) {
             Ok(true) => {
-                // Nothing is read while an event is shown: what may be read then is worked out once there is no more.
                 inbox.keep(usize::MAX);
                 Ok(Progress::Event)
             }
@@ -163,18 +157,47 @@ impl Machine for Stream {
             }
         }
     }
+}
+
+/// The type of an event that the server gave none.
+const MESSAGE: Text<'static> = Text::checked(b"message");
+
+impl Machine for Stream {
+    type Event<'i> = Event<'i>;
+    type Error = Error;
+
+    #[inline]
+    fn advance(
+        &mut self,
+        _now: Instant,
+        inbox: &mut Inbox<'_>,
+        _outbox: &mut Outbox<'_>,
+    ) -> Result<Progress, Error> {
+        if !self.closed && self.parser.parse_quickly(inbox) {
+            // Nothing is read while an event is shown: what may be read then is worked out once there is no more.
+            inbox.keep(usize::MAX);
+            return Ok(Progress::Event);
+        }
+        self.advance_slowly(inbox)
+    }
 
     #[inline]
     fn event<'i>(&self, inbox: &'i Inbox<'_>) -> Option<Event<'i>> {
-        if !self.parser.shown {
-            return None;
-        }
-        let (bytes, view) = (inbox.unread(), &self.parser.view);
-        let is_message = view.event.is_empty();
-        Some(Event {
-            event: if is_message { Text::from("message") } else { text(bytes, view.event.clone()) },
-            data: text(bytes, view.data.clone()),
-            last_event_id: text(bytes, view.id.clone().unwrap_or(0..self.parser.id_len)),
+        let bytes = inbox.unread();
+        let in_force = match self.parser.id_len {
+            0 => Text::default(),
+            len => text(bytes, 0..len),
+        };
+        Some(match &self.parser.block {
+            Block::Data(data) => {
+                Event { event: MESSAGE, data: text(bytes, data.clone()), last_event_id: in_force }
+            }
+            Block::Event(View { event, id, data }) => Event {
+                event: if event.is_empty() { MESSAGE } else { text(bytes, event.clone()) },
+                data: text(bytes, data.clone()),
+                last_event_id: id.as_ref().map_or(in_force, |id| text(bytes, id.clone())),
+            },
+            Block::None | Block::Draft(_) => return None,
         })
     }
 
@@ -183,12 +206,10 @@ impl Machine for Stream {
     }
 
     fn release(&mut self, inbox: &mut Inbox<'_>) {
-        if self.parser.shown {
-            self.parser.forget_event(inbox);
-        }
+        self.parser.forget_event(inbox);
         inbox.keep(0);
         // An ID has to stay; without one, nothing has.
-        if self.parser.id_len == 0 && self.parser.draft.is_none() {
+        if self.parser.id_len == 0 && self.parser.block.draft().is_none() {
             inbox.consume(self.parser.raw);
             self.parser.raw = 0;
         }

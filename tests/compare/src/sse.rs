@@ -71,8 +71,9 @@ pub fn cases() -> Vec<Case> {
         for (size, chunk) in [("1 KiB chunks", 1 << 10), ("16 KiB chunks", 16 << 10)] {
             let chunks = Chunks { bytes: bytes.clone(), at: 0, size: chunk, read: BytesMut::new() };
             let mut contenders: Vec<(_, Box<dyn AnyContender>)> = vec![
-                ("stillwire", Box::new(Ours::<false>::new(chunks.clone()))),
-                ("stillwire, owned", Box::new(Ours::<true>::new(chunks.clone()))),
+                ("stillwire", Box::new(Ours::<BORROWED>::new(chunks.clone()))),
+                ("stillwire, owned", Box::new(Ours::<OWNED>::new(chunks.clone()))),
+                ("stillwire, into the last", Box::new(Ours::<REUSED>::new(chunks.clone()))),
                 ("sse-core", Box::new(Core::new(chunks.clone()))),
                 ("sse-stream", Box::new(SseStream(byte_stream(chunks.clone())))),
                 ("sse-parse", Box::new(Parse::new(chunks.clone()))),
@@ -136,20 +137,28 @@ impl Chunks {
     }
 }
 
-/// Our parser; its events are looked at where they lie, or copied into strings.
-struct Ours<const OWNED: bool> {
+/// Our parser. Its events are looked at where they lie, …
+const BORROWED: u8 = 0;
+/// … or copied into strings of their own, …
+const OWNED: u8 = 1;
+/// … or into the strings of the event before.
+const REUSED: u8 = 2;
+
+struct Ours<const HOW: u8> {
     machine: sse::Stream,
+    last: sse::OwnedEvent,
     inbox: Inbox<'static>,
     outbox: Outbox<'static>,
     chunks: Chunks,
 }
 
-impl<const OWNED: bool> Ours<OWNED> {
+impl<const HOW: u8> Ours<HOW> {
     fn new(chunks: Chunks) -> Self {
         let mut config = sse::Config::default();
         config.max_event = LARGE;
         let mut this = Self {
             machine: sse::Stream::new(config),
+            last: sse::OwnedEvent::default(),
             inbox: Inbox::with_limit(3 * LARGE),
             outbox: Outbox::with_limit(0),
             chunks,
@@ -159,7 +168,7 @@ impl<const OWNED: bool> Ours<OWNED> {
     }
 }
 
-impl<const OWNED: bool> Contender for Ours<OWNED> {
+impl<const HOW: u8> Contender for Ours<HOW> {
     fn go<E: Eat>(&mut self, n: usize, eat: &mut E) {
         let mut left = n;
         while left > 0 {
@@ -169,16 +178,23 @@ impl<const OWNED: bool> Contender for Ours<OWNED> {
                 self.inbox.filled(n);
                 continue;
             };
-            if OWNED {
-                let event = event.to_owned();
-                eat.eat(event.event.as_bytes());
-                eat.eat(event.data.as_bytes());
-                eat.eat(event.last_event_id.as_bytes());
-            } else {
-                eat.eat(event.event.as_bytes());
-                eat.eat(event.data.as_bytes());
-                eat.eat(event.last_event_id.as_bytes());
-            }
+            let owned = match HOW {
+                BORROWED => {
+                    eat.eat(event.event.as_bytes());
+                    eat.eat(event.data.as_bytes());
+                    eat.eat(event.last_event_id.as_bytes());
+                    left -= 1;
+                    continue;
+                }
+                REUSED => {
+                    event.clone_into(&mut self.last);
+                    &self.last
+                }
+                _ => &event.to_owned(),
+            };
+            eat.eat(owned.event.as_bytes());
+            eat.eat(owned.data.as_bytes());
+            eat.eat(owned.last_event_id.as_bytes());
             left -= 1;
         }
     }
