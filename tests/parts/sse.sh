@@ -2,8 +2,8 @@
 # Server-Sent Events: the vectors, and other people's readers and servers.
 
 part_vectors() {
-  run cargo build --locked --release -p stillwire-tests --bin vectors
-  run "$(target_dir)/release/vectors" tests/vectors/sse.json tests/vectors/sse-client.json
+  need_programs
+  run "$bin/vectors" tests/vectors/sse.json tests/vectors/sse-client.json
 }
 
 part_sse_client() {

@@ -35,14 +35,8 @@ impl Net {
         waits
     }
 
-    pub(crate) fn proxy(&self) -> Option<Proxy<'_>> {
-        let proxy = Proxy::new(self.proxy.as_deref()?);
-        let basic = self.proxy_user.as_deref().map(|text| text.split_once(':').unwrap_or((text, "")));
-        Some(basic.map_or(proxy, |(user, password)| proxy.basic(user, password)))
-    }
-
     /// Whom to trust; `None`: the default.
-    pub(crate) fn tls(&self) -> Result<Option<std::sync::Arc<tls::rustls::ClientConfig>>, String> {
+    fn tls(&self) -> Result<Option<std::sync::Arc<tls::rustls::ClientConfig>>, String> {
         let Some(file) = &self.cacert else { return Ok(None) };
         let at = |error: &dyn core::fmt::Display| format!("--cacert {}: {error}", file.display());
         let pem = std::fs::read(file).map_err(|error| at(&error))?;
@@ -52,10 +46,14 @@ impl Net {
     pub(crate) fn route(&self) -> Result<Route, String> {
         let mut route = Route::default();
         (route.waits, route.tls) = (self.waits(), self.tls()?);
-        Ok(match self.proxy() {
-            Some(proxy) => route.via(proxy),
-            None => route,
-        })
+        let basic = self.proxy_user.as_deref().map(|text| text.split_once(':').unwrap_or((text, "")));
+        route.proxy = match (self.proxy.as_deref().map(Proxy::new), basic) {
+            (Some(proxy), Some((user, password))) => {
+                Some(proxy.basic(user, password).map_err(|error| format!("--proxy-user: {error}"))?)
+            }
+            (proxy, _) => proxy,
+        };
+        Ok(route)
     }
 }
 

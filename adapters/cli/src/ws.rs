@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), String> {
     let subprotocols: Vec<&str> = args.subprotocol.iter().map(String::as_str).collect();
     let mut connect = Connect::new(&args.url);
     (connect.headers, connect.subprotocols, connect.redirects) = (&headers, &subprotocols, args.redirects);
-    (connect.waits, connect.proxy, connect.tls) = (args.net.waits(), args.net.proxy(), args.net.tls()?);
+    connect.route = args.net.route()?;
     (connect.config.max_message, connect.inbox) =
         (args.max_message, args.max_message.saturating_add(4 << 10));
     connect.config.deflate = args.deflate.then(ws::Deflate::default);

@@ -15,9 +15,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut connect = Connect::new(arguments.first().ok_or("which URL? (ws://…)")?);
     #[cfg(feature = "tls")]
     if let Some(file) = arguments.get(1).filter(|file| *file != "-") {
-        connect.tls = Some(stillwire_std::tls::client_trusting(&std::fs::read(file)?)?);
+        connect.route.tls = Some(stillwire_std::tls::client_trusting(&std::fs::read(file)?)?);
     }
-    connect.proxy = arguments.get(2).map(|url| Proxy::new(url));
+    connect.route.proxy = arguments.get(2).map(|url| Proxy::new(url));
     let (mut reader, writer) = connect.open()?.0.split();
 
     std::thread::spawn(move || {

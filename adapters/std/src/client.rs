@@ -7,8 +7,8 @@ use std::net::TcpStream;
 use stillwire::http::{self, UrlError};
 use stillwire::{Inbox, Outbox, ws};
 
-use crate::dial::{Dial, MaybeTls, Proxy, Step, Waits};
-use crate::{Connection, Error, Socket, entropy};
+use crate::dial::{MaybeTls, late};
+use crate::{Connection, Error, Route, Socket, Step, entropy};
 
 /// A WebSocket on a blocking socket: what [`Connect`] (over [`MaybeTls`]), [`Opening`] and [`Accept`](crate::Accept) make.
 pub type WebSocket<S = TcpStream> = Connection<'static, ws::Connection, S>;
@@ -26,12 +26,12 @@ pub fn connect(url: &str) -> Result<WebSocket<MaybeTls>, ConnectError> {
 ///
 /// ```no_run
 /// use stillwire::ws;
-/// use stillwire_std::{Connect, Proxy};
+/// use stillwire_std::{Connect, Proxy, Route};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut connect = Connect::new("ws://chat.example/room/7");
 /// connect.headers = &[("Cookie", "token=7")];
-/// connect.proxy = Some(Proxy::new("http://proxy.example:3128").basic("me", "secret"));
+/// connect.route = Route::default().via(Proxy::new("http://proxy.example:3128").basic("me", "secret")?);
 /// connect.redirects = 3;
 /// let (mut socket, _subprotocol) = connect.open()?;
 /// socket.link.machine.send_text("hello", &mut socket.link.outbox)?;
@@ -53,16 +53,11 @@ pub struct Connect<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// The limits and waits of the connection. It is kept alive by pings, see [`ws::Config::ping_every`].
     pub config: ws::Config,
-    /// How long each step may take.
-    pub waits: Waits,
-    /// The proxy whose tunnel to go through. Default: none.
-    pub proxy: Option<Proxy<'a>>,
+    /// How to get there: waits, a proxy, whom to trust.
+    pub route: Route,
     /// How many redirections are followed. To another origin [credentials](http::is_credential) do not go along.
     /// Default: none; a browser follows none, either.
     pub redirects: u8,
-    /// Whom to trust. Default: [`tls::client`](crate::tls::client), which needs one of the features with roots.
-    #[cfg(feature = "tls")]
-    pub tls: Option<std::sync::Arc<crate::tls::rustls::ClientConfig>>,
     /// The most bytes that wait to be understood, and so, less 139, the largest message that can be received.
     /// Default: 1 MiB and 4 KiB. Memory is taken as bytes arrive.
     pub inbox: usize,
@@ -85,20 +80,20 @@ pub enum ConnectError {
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] crate::tls::Error),
-    /// A step took longer than [`Waits`] allow.
+    /// A step took longer than [`Waits`](crate::Waits) allow.
     #[error("{0:?} took too long")]
     TimedOut(Step),
     /// The server cannot be reached, or the connection failed; or, of the kind
     /// [`InvalidData`](io::ErrorKind::InvalidData), TLS did.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The proxy answered with this status: 407 wants [credentials](Proxy::basic).
+    /// The proxy answered with this status: 407 wants [credentials](crate::Proxy::basic).
     #[error("the proxy answered with status {0}")]
     Proxy(u16),
     /// What was to be sent cannot be sent: the host, the target, a header or a subprotocol.
     #[error("the request cannot be sent")]
     Request(#[from] http::SendError),
-    /// The answer is no HTTP, or did not come in time.
+    /// The answer is no HTTP.
     #[error("the server's answer is not understood")]
     Http(#[from] http::Error),
     /// The answer is a redirection that cannot be followed.
@@ -123,19 +118,7 @@ impl<'a> Connect<'a> {
     #[must_use]
     pub fn new(url: &'a str) -> Self {
         let Opening { subprotocols, headers, config, inbox, outbox, .. } = Opening::new("");
-        Self {
-            url,
-            subprotocols,
-            headers,
-            config,
-            waits: Waits::default(),
-            proxy: None,
-            redirects: 0,
-            #[cfg(feature = "tls")]
-            tls: None,
-            inbox,
-            outbox,
-        }
+        Self { url, subprotocols, headers, config, route: Route::default(), redirects: 0, inbox, outbox }
     }
 
     /// Connects and opens the WebSocket. Gives the subprotocol that the server chose, too.
@@ -143,12 +126,6 @@ impl<'a> Connect<'a> {
     /// # Errors
     /// [`ConnectError`].
     pub fn open(&self) -> Result<(WebSocket<MaybeTls>, Option<&'a str>), ConnectError> {
-        let dial = Dial {
-            waits: &self.waits,
-            proxy: self.proxy,
-            #[cfg(feature = "tls")]
-            tls: self.tls.as_ref(),
-        };
         let mut redirects = http::Redirects::new(self.url, self.headers, self.redirects)?;
         loop {
             let here = redirects.clone();
@@ -159,9 +136,9 @@ impl<'a> Connect<'a> {
             let mut opening = Opening::new(url.authority());
             (opening.target, opening.headers, opening.subprotocols) =
                 (url.target(), here.headers(), self.subprotocols);
-            (opening.config, opening.within) = (self.config.clone(), self.waits.answer);
+            (opening.config, opening.within) = (self.config.clone(), self.route.waits.answer);
             (opening.inbox, opening.outbox) = (self.inbox, self.outbox);
-            let opened = opening.shake_hands(dial.open(&url)?, |head| redirects.follow(head))?;
+            let opened = opening.shake_hands(self.route.open(&url)?, |head| redirects.follow(head))?;
             if let Some((socket, chosen)) = opened {
                 return Ok((socket, chosen.and_then(|chosen| self.subprotocols.get(chosen).copied())));
             }
@@ -250,7 +227,7 @@ impl<'a> Opening<'a> {
             self.headers,
             &mut link.outbox,
         )?;
-        let agreement = match connection.next()? {
+        let agreement = match connection.next().map_err(|error| late(error, Step::Answer))? {
             Some((http::Answer::Head(head), _)) if follow(&head)? => return Ok(None),
             Some((http::Answer::Head(head), _)) => offer.check(&head, self.subprotocols)?,
             _ => return Err(http::Error::NoAnswer.into()),

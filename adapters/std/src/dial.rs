@@ -6,72 +6,12 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use stillwire::http::{self, Url, UrlError};
+use stillwire::http::{self, Url};
 use stillwire::{Inbox, Machine, Outbox};
 
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
-use crate::{ConnectError, Connection, Socket};
-
-/// How long each step of a connection may take.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Waits {
-    /// To find the addresses of a name. The system's resolver cannot be stopped: what it says later is not heard.
-    /// Default: 5 s.
-    pub resolve: Duration,
-    /// To connect, all addresses together: each gets its share of what is left. Default: 10 s.
-    pub connect: Duration,
-    /// For a proxy to make the tunnel. Default: 10 s.
-    pub proxy: Duration,
-    /// To shake hands for TLS. Default: 10 s.
-    pub tls: Duration,
-    /// To get the first byte of the answer, and then its head. Default: 10 s.
-    pub answer: Duration,
-}
-
-impl Default for Waits {
-    fn default() -> Self {
-        let ten = Duration::from_secs(10);
-        Self { resolve: Duration::from_secs(5), connect: ten, proxy: ten, tls: ten, answer: ten }
-    }
-}
-
-/// What took too long.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum Step {
-    /// To find the addresses of the name.
-    Resolve,
-    /// To connect to one of them.
-    Connect,
-    /// The handshake of TLS.
-    Tls,
-}
-
-/// An HTTP proxy that makes tunnels (`CONNECT`, RFC 9110, 9.3.6). It is never looked up in the environment.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Proxy<'a> {
-    /// `http://host:port`.
-    pub url: &'a str,
-    /// Name and password, if it wants some (RFC 7617). Default: none.
-    pub basic: Option<(&'a str, &'a str)>,
-}
-
-impl<'a> Proxy<'a> {
-    /// A proxy that asks for nothing.
-    #[must_use]
-    pub fn new(url: &'a str) -> Self {
-        Self { url, basic: None }
-    }
-
-    /// With a name and a password.
-    #[must_use]
-    pub fn basic(self, user: &'a str, password: &'a str) -> Self {
-        Self { basic: Some((user, password)), ..self }
-    }
-}
+use crate::{ConnectError, Connection, Error, Proxy, Route, Socket, Step};
 
 /// What [`connect`](crate::connect) connects: TCP, and TLS over it where the URL says so.
 #[derive(Debug)]
@@ -134,60 +74,39 @@ macro_rules! each {
 socket!(MaybeTls);
 socket!(&MaybeTls);
 
-/// All that is needed besides the URL.
-pub(crate) struct Dial<'a> {
-    pub(crate) waits: &'a Waits,
-    pub(crate) proxy: Option<Proxy<'a>>,
-    #[cfg(feature = "tls")]
-    pub(crate) tls: Option<&'a std::sync::Arc<crate::tls::rustls::ClientConfig>>,
-}
-
-impl Dial<'_> {
+impl Route {
     pub(crate) fn open(&self, url: &Url<'_>) -> Result<MaybeTls, ConnectError> {
         // What cannot succeed does not begin.
         if url.is_secure() && cfg!(not(feature = "tls")) {
             return Err(ConnectError::NoTls);
         }
-        let socket = match self.proxy {
-            None => self.tcp(url.host(), url.port())?,
+        let socket = match &self.proxy {
+            None => self.tcp(url)?,
             Some(proxy) => self.tunnel(proxy, url)?,
         };
         #[cfg(feature = "tls")]
         if url.is_secure() {
-            let config = self.tls.cloned().map_or_else(crate::tls::client, Ok)?;
+            let config = self.tls.clone().map_or_else(crate::tls::client, Ok)?;
             let tls = Tls::connect(config, url.host(), socket, self.waits.tls);
             return Ok(MaybeTls::Tls(Box::new(tls.map_err(|error| timed_out(error, Step::Tls))?)));
         }
         Ok(MaybeTls::Tcp(socket))
     }
 
-    fn tcp(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
-        let mut addresses = resolve(host, port, self.waits.resolve)?;
+    fn tcp(&self, to: &Url<'_>) -> Result<TcpStream, ConnectError> {
+        let mut addresses = resolve(to.host(), to.port(), self.waits.resolve)?;
         http::alternate_families(&mut addresses);
         tcp(&addresses, self.waits.connect).map_err(|error| timed_out(error, Step::Connect))
     }
 
-    fn tunnel(&self, proxy: Proxy<'_>, url: &Url<'_>) -> Result<TcpStream, ConnectError> {
-        let at = Url::parse(proxy.url)?;
-        if at.scheme() != "http" {
-            return Err(UrlError::Scheme.into());
-        }
-        let (host, port) = (url.host(), url.port());
-        let authority =
-            if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        let basic =
-            proxy.basic.map(|(user, password)| http::basic_credentials(user, password)).transpose()?;
-        let mut headers = vec![("Host", &*authority)];
-        headers.extend(basic.as_deref().map(|value| ("Proxy-Authorization", value)));
-
+    fn tunnel(&self, proxy: &Proxy, to: &Url<'_>) -> Result<TcpStream, ConnectError> {
         let mut waits = http::Config::default();
         (waits.head_within, waits.wait_within) = (self.waits.proxy, self.waits.proxy);
         let (inbox, outbox) = (Inbox::with_limit(16 << 10), Outbox::with_limit(16 << 10));
-        let socket = self.tcp(at.host(), at.port())?;
-        let mut connection = Connection::new(socket, http::Fetch::new(waits), inbox, outbox);
+        let mut connection = Connection::new(self.tcp(&proxy.at()?)?, http::Fetch::new(waits), inbox, outbox);
         let link = &mut connection.link;
-        link.machine.tunnel(&authority, &headers, &mut link.outbox)?;
-        match connection.next()? {
+        proxy.ask(to, &mut link.machine, &mut link.outbox)?;
+        match connection.next().map_err(|error| late(error, Step::Proxy))? {
             Some((http::Answer::Head(head), _)) if (200..300).contains(&head.status()) => {}
             Some((http::Answer::Head(head), _)) => return Err(ConnectError::Proxy(head.status())),
             _ => return Err(http::Error::NoAnswer.into()),
@@ -199,10 +118,19 @@ impl Dial<'_> {
     }
 }
 
+/// For an answer that did not come in time.
+pub(crate) fn late(error: Error<http::Error>, step: Step) -> ConnectError {
+    match error {
+        Error::Protocol(http::Error::TimedOut) => ConnectError::TimedOut(step),
+        error => error.into(),
+    }
+}
+
 fn timed_out(error: io::Error, step: Step) -> ConnectError {
     if error.kind() == ErrorKind::TimedOut { ConnectError::TimedOut(step) } else { error.into() }
 }
 
+/// The system's resolver cannot be stopped: what it says too late is not heard.
 fn resolve(host: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>, ConnectError> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![(address, port).into()]);

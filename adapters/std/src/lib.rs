@@ -72,7 +72,7 @@ pub mod tls;
 
 pub use client::{Connect, ConnectError, Opening, WebSocket, connect};
 pub use connection::Connection;
-pub use dial::{MaybeTls, Proxy, Step, Waits};
+pub use dial::MaybeTls;
 pub use error::{Error, WriteError};
 pub use poll_client::PollClient;
 pub use route::Route;
@@ -80,6 +80,7 @@ pub use server::{Accept, AcceptError, Accepted};
 pub use socket::Socket;
 pub use source::Source;
 pub use split::{Reader, Writer};
+pub use stillwire::http::{Proxy, Step, Waits};
 pub use subscribe::{Events, Subscribe, SubscribeError};
 
 /// The moment it is, for machines: since the first call in this process.

@@ -7,8 +7,7 @@ use std::net::TcpStream;
 use stillwire::http::{self, ResponseView, UrlError};
 use stillwire::{Inbox, Machine, Outbox, Progress, SendError, Text, sse};
 
-use crate::dial::{Dial, MaybeTls, Proxy, Waits};
-use crate::{ConnectError, Connection, Error, Socket, now};
+use crate::{ConnectError, Connection, Error, MaybeTls, Route, Socket, now};
 
 /// Which event stream to listen to. Change what you need of [`Subscribe::new`].
 ///
@@ -42,16 +41,11 @@ pub struct Subscribe<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// The ID of the last event that was seen, to get what came after it; empty for none. Default: empty.
     pub last_event_id: &'a str,
-    /// How long each step may take.
-    pub waits: Waits,
-    /// The proxy whose tunnel to go through. Default: none.
-    pub proxy: Option<Proxy<'a>>,
+    /// How to get there: waits, a proxy, whom to trust.
+    pub route: Route,
     /// How many redirections are followed. To another origin [credentials](http::is_credential) do not go along.
     /// Default: none.
     pub redirects: u8,
-    /// Whom to trust. Default: [`tls::client`](crate::tls::client), which needs one of the features with roots.
-    #[cfg(feature = "tls")]
-    pub tls: Option<std::sync::Arc<crate::tls::rustls::ClientConfig>>,
     /// How long the server may be silent, before the answer and within it. Servers send a comment now and then.
     /// Default: 60 s.
     pub silence: Duration,
@@ -112,11 +106,8 @@ impl<'a> Subscribe<'a> {
             url,
             headers: &[],
             last_event_id: "",
-            waits: Waits::default(),
-            proxy: None,
+            route: Route::default(),
             redirects: 0,
-            #[cfg(feature = "tls")]
-            tls: None,
             silence: Duration::from_secs(60),
             config: sse::Config::default(),
             inbox: 256 << 10,
@@ -128,19 +119,13 @@ impl<'a> Subscribe<'a> {
     /// # Errors
     /// [`SubscribeError`].
     pub fn connect(&self) -> Result<Events<MaybeTls>, SubscribeError> {
-        let dial = Dial {
-            waits: &self.waits,
-            proxy: self.proxy,
-            #[cfg(feature = "tls")]
-            tls: self.tls.as_ref(),
-        };
         let mut redirects = self.redirects()?;
         loop {
             let here = redirects.clone();
             if !matches!(here.url().scheme(), "http" | "https") {
                 return Err(ConnectError::Url(UrlError::Scheme).into());
             }
-            let stream = dial.open(&here.url())?;
+            let stream = self.route.open(&here.url())?;
             if let Some(events) = self.ask(stream, &here, |head| redirects.follow(head))? {
                 return Ok(events);
             }
@@ -181,7 +166,7 @@ impl<'a> Subscribe<'a> {
             headers.push(("Last-Event-ID", self.last_event_id));
         }
         let mut waits = http::Config::default();
-        (waits.head_within, waits.wait_within) = (self.waits.answer, self.silence);
+        (waits.head_within, waits.wait_within) = (self.route.waits.answer, self.silence);
         let (inbox, outbox) = (Inbox::with_limit(16 << 10), Outbox::with_limit(16 << 10));
         let mut connection = Connection::new(socket, http::Fetch::new(waits), inbox, outbox);
         let link = &mut connection.link;

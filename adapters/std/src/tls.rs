@@ -19,7 +19,7 @@
 //!     }
 //! });
 //! let mut connect = Connect::new(&url);
-//! connect.tls = Some(tls::client_trusting(certificate.as_bytes())?);
+//! connect.route.tls = Some(tls::client_trusting(certificate.as_bytes())?);
 //! let (mut reader, writer) = connect.open()?.0.split(); // a thread may read while others write
 //! writer.send_text("hello")?;
 //! assert!(matches!(reader.next()?, Some(ws::Event::Text(text)) if text == "hello"));

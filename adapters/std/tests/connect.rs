@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{echo, proxy::proxy};
 use stillwire::{http, ws};
-use stillwire_std::{Accept, Connect, ConnectError, Proxy, Subscribe, SubscribeError};
+use stillwire_std::{Accept, Connect, ConnectError, Proxy, Step, Subscribe, SubscribeError};
 
 /// Says hello and hears it again.
 fn greet(connect: &Connect<'_>) -> Result<(), ConnectError> {
@@ -43,7 +43,7 @@ fn through_a_proxy() {
     let (address, asked) = proxy(200);
     let (url, at) = (format!("ws://far.example:{port}/"), format!("http://{address}"));
     let mut connect = Connect::new(&url);
-    connect.proxy = Some(Proxy::new(&at).basic("Aladdin", "open sesame"));
+    connect.route.proxy = Some(Proxy::new(&at).basic("Aladdin", "open sesame").unwrap());
     connect.headers = &[("Authorization", "for the server alone")];
     greet(&connect).unwrap();
     served.join().unwrap();
@@ -59,13 +59,12 @@ fn a_proxy_that_refuses_is_told_from_a_server_that_does() {
     let (address, asked) = proxy(407);
     let at = format!("http://{address}");
     let mut connect = Connect::new("ws://[::1]/");
-    connect.proxy = Some(Proxy::new(&at));
+    connect.route.proxy = Some(Proxy::new(&at));
     assert!(matches!(greet(&connect), Err(ConnectError::Proxy(407))));
     assert!(asked.join().unwrap().starts_with("CONNECT [::1]:80 HTTP/1.1\r\nHost: [::1]:80\r\n"));
-    connect.proxy = Some(Proxy::new("https://127.0.0.1:1"));
+    connect.route.proxy = Some(Proxy::new("https://127.0.0.1:1"));
     assert!(matches!(greet(&connect), Err(ConnectError::Url(_))), "no TLS to proxies");
-    connect.proxy = Some(Proxy::new("http://127.0.0.1:1").basic("a:b", ""));
-    assert!(matches!(greet(&connect), Err(ConnectError::Request(_))));
+    assert_eq!(Proxy::new("http://127.0.0.1:1").basic("a:b", "").err(), Some(http::SendError::BadHeader));
 }
 
 /// A server that redirects whoever comes, and tells what they said.
@@ -152,7 +151,7 @@ fn event_streams_are_found_by_the_same_ways() {
     let (address, asked) = proxy(200);
     let (url, at) = (format!("http://far.example:{port}/events?x"), format!("http://{address}"));
     subscribe = Subscribe::new(&url);
-    subscribe.proxy = Some(Proxy::new(&at));
+    subscribe.route.proxy = Some(Proxy::new(&at));
     let mut events = subscribe.connect().unwrap();
     assert_eq!(events.next().unwrap().unwrap().data, "hi");
     assert!(events.next().unwrap().is_none());
@@ -165,13 +164,13 @@ fn what_cannot_be_reached_is_told() {
     let (listener, port) = bound();
     let url = format!("ws://127.0.0.1:{port}/");
     let mut connect = Connect::new(&url);
-    connect.waits.answer = Duration::from_millis(50);
+    connect.route.waits.answer = Duration::from_millis(50);
     // It is connected by the system, and never answered.
-    assert!(matches!(connect.open(), Err(ConnectError::Http(http::Error::TimedOut))));
+    assert!(matches!(connect.open(), Err(ConnectError::TimedOut(Step::Answer))));
     drop(listener);
     let Err(ConnectError::Io(error)) = connect.open() else { panic!("somebody answers") };
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
-    connect.waits.connect = Duration::ZERO;
+    connect.route.waits.connect = Duration::ZERO;
     assert!(matches!(connect.open(), Err(ConnectError::TimedOut(_))));
     for bad in ["", "http://a/", "ws://", "ws://me@a/", "ws://a/ b", "a"] {
         assert!(matches!(Connect::new(bad).open(), Err(ConnectError::Url(_))), "{bad}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{echo, read, read_all, sockets, write};
 use stillwire::{http, ws};
-use stillwire_std::{Accept, AcceptError, ConnectError, Opening, connect};
+use stillwire_std::{Accept, AcceptError, ConnectError, Opening, Step, connect};
 
 #[test]
 fn a_client_and_a_server_agree() {
@@ -141,7 +141,7 @@ fn who_says_nothing_is_not_waited_for() {
     let (near, _far) = sockets();
     let mut client = Opening::new("a");
     client.within = Duration::from_millis(50);
-    assert!(matches!(client.open(near), Err(ConnectError::Http(http::Error::TimedOut))));
+    assert!(matches!(client.open(near), Err(ConnectError::TimedOut(Step::Answer))));
 }
 
 /// Servers that do not want to, or do it wrong.

@@ -62,7 +62,7 @@ fn a_url_leads_to_tls_also_through_a_proxy() {
     let served = serve(listener.try_clone().unwrap(), server.clone());
     let url = format!("wss://127.0.0.1:{port}/");
     let mut connect = Connect::new(&url);
-    connect.tls = Some(client.clone());
+    connect.route.tls = Some(client.clone());
     greet(connect.open().unwrap().0);
     assert_eq!(served.join().unwrap(), 2);
 
@@ -70,7 +70,7 @@ fn a_url_leads_to_tls_also_through_a_proxy() {
     let (address, asked) = proxy(200);
     let (url, at) = (format!("wss://far.example:{port}/"), format!("http://{address}"));
     let mut connect = Connect::new(&url);
-    (connect.tls, connect.proxy) = (Some(client), Some(Proxy::new(&at)));
+    (connect.route.tls, connect.route.proxy) = (Some(client), Some(Proxy::new(&at)));
     greet(connect.open().unwrap().0);
     assert_eq!(served.join().unwrap(), 2);
     assert!(asked.join().unwrap().starts_with(&format!("CONNECT far.example:{port} ")));
@@ -162,7 +162,7 @@ fn who_is_not_trusted_is_told_so() {
     });
     let url = format!("wss://127.0.0.1:{port}/");
     let mut connect = Connect::new(&url);
-    connect.tls = Some(stranger);
+    connect.route.tls = Some(stranger);
     let Err(ConnectError::Io(error)) = connect.open() else { panic!("it is trusted") };
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     // One that speaks no TLS.
@@ -179,8 +179,8 @@ fn the_handshake_has_its_time() {
     let (listener, port) = listen();
     let url = format!("wss://127.0.0.1:{port}/");
     let mut connect = Connect::new(&url);
-    connect.tls = Some(configs().1);
-    connect.waits.tls = Duration::from_millis(50);
+    connect.route.tls = Some(configs().1);
+    connect.route.waits.tls = Duration::from_millis(50);
     assert!(matches!(connect.open(), Err(ConnectError::TimedOut(stillwire_std::Step::Tls))));
     drop(listener);
 }

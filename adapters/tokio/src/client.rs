@@ -9,11 +9,7 @@ use stillwire::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{
-    Connection, Error, Proxy, Step, Waits, WebSocket,
-    clock::entropy,
-    dial::{Dial, within},
-};
+use crate::{Connection, Error, Route, Step, WebSocket, clock::entropy, dial::within};
 
 /// Opens a WebSocket to `ws://host:port/path?query` or, with the feature `tls`, `wss://…`, with the defaults of
 /// [`Connect`]. The future may be dropped at any time: then there is no connection.
@@ -37,13 +33,13 @@ pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
 /// Which server to open a WebSocket to, and how. Change what you need of [`Connect::new`].
 ///
 /// ```no_run
-/// use stillwire_tokio::{Connect, Proxy};
+/// use stillwire_tokio::{Connect, Proxy, Route};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut connect = Connect::new("ws://chat.example/room/7");
 /// connect.headers = &[("Cookie", "token=7")];
 /// connect.subprotocols = &["chat.v2", "chat.v1"];
-/// connect.proxy = Some(Proxy::new("http://proxy.example:3128").basic("me", "secret"));
+/// connect.route = Route::default().via(Proxy::new("http://proxy.example:3128").basic("me", "secret")?);
 /// connect.redirects = 3;
 /// let mut socket = connect.open().await?;
 /// assert!(socket.subprotocol().is_some_and(|chosen| chosen.starts_with("chat")));
@@ -60,16 +56,11 @@ pub struct Connect<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// The limits and waits of the connection. It is kept alive by pings, see [`ws::Config::ping_every`].
     pub config: ws::Config,
-    /// How long each step may take.
-    pub waits: Waits,
-    /// The proxy whose tunnel to go through. Default: none.
-    pub proxy: Option<Proxy<'a>>,
+    /// How to get there: waits, a proxy, whom to trust.
+    pub route: Route,
     /// How many redirections are followed. To another origin [credentials](http::is_credential) do not go along.
     /// Default: none; a browser follows none, either.
     pub redirects: u8,
-    /// Whom to trust. Default: [`tls::client`](crate::tls::client), which needs one of the features with roots.
-    #[cfg(feature = "tls")]
-    pub tls: Option<std::sync::Arc<crate::tls::rustls::ClientConfig>>,
     /// The most bytes that wait to be understood, and so, less 139, the largest message that can be received.
     /// Default: 1 MiB and 4 KiB. Memory is taken as bytes arrive.
     pub inbox: usize,
@@ -92,14 +83,14 @@ pub enum ConnectError {
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] crate::tls::Error),
-    /// A step took longer than [`Waits`] allow.
+    /// A step took longer than [`Waits`](crate::Waits) allow.
     #[error("{0:?} took too long")]
     TimedOut(Step),
     /// The server cannot be reached, or the connection failed; or, of the kind
     /// [`InvalidData`](io::ErrorKind::InvalidData), TLS did.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The proxy answered with this status: 407 wants [credentials](Proxy::basic).
+    /// The proxy answered with this status: 407 wants [credentials](crate::Proxy::basic).
     #[error("the proxy answered with status {0}")]
     Proxy(u16),
     /// What was to be sent cannot be sent: the host, the target, a header or a subprotocol.
@@ -130,19 +121,7 @@ impl<'a> Connect<'a> {
     #[must_use]
     pub fn new(url: &'a str) -> Self {
         let Opening { subprotocols, headers, config, inbox, outbox, .. } = Opening::new("", "/");
-        Self {
-            url,
-            subprotocols,
-            headers,
-            config,
-            waits: Waits::default(),
-            proxy: None,
-            redirects: 0,
-            #[cfg(feature = "tls")]
-            tls: None,
-            inbox,
-            outbox,
-        }
+        Self { url, subprotocols, headers, config, route: Route::default(), redirects: 0, inbox, outbox }
     }
 
     /// Connects and opens the WebSocket.
@@ -150,12 +129,6 @@ impl<'a> Connect<'a> {
     /// # Errors
     /// [`ConnectError`].
     pub async fn open(&self) -> Result<WebSocket, ConnectError> {
-        let dial = Dial {
-            waits: &self.waits,
-            proxy: self.proxy,
-            #[cfg(feature = "tls")]
-            tls: self.tls.as_ref(),
-        };
         let mut redirects = http::Redirects::new(self.url, self.headers, self.redirects)?;
         loop {
             let here = redirects.clone();
@@ -165,9 +138,10 @@ impl<'a> Connect<'a> {
             }
             let mut opening = Opening::new(url.authority(), url.target());
             (opening.headers, opening.subprotocols) = (here.headers(), self.subprotocols);
-            (opening.config, opening.within) = (self.config.clone(), self.waits.answer);
+            (opening.config, opening.within) = (self.config.clone(), self.route.waits.answer);
             (opening.inbox, opening.outbox) = (self.inbox, self.outbox);
-            let opened = opening.shake_hands(dial.open(&url).await?, |head| redirects.follow(head)).await?;
+            let opened =
+                opening.shake_hands(self.route.open(&url).await?, |head| redirects.follow(head)).await?;
             if let Some((connection, chosen)) = opened {
                 let chosen = chosen.and_then(|chosen| self.subprotocols.get(chosen).copied());
                 return Ok(WebSocket::new(connection).speaking(chosen));

@@ -71,7 +71,6 @@ pub use client::{Connect, ConnectError, Opening, connect};
 pub use clock::{entropy, now};
 pub use config::Config;
 pub use connection::Connection;
-pub use dial::{Proxy, Step, Waits};
 pub use error::Error;
 pub use maybe_tls::MaybeTls;
 pub use message::Message;
@@ -83,6 +82,7 @@ pub use route::Route;
 pub use server::{Handle, Server};
 pub use source::{Source, Wire};
 pub use split::{Reader, Writer};
+pub use stillwire::http::{Proxy, Step, Waits};
 pub use traffic::{Carrier, Traffic};
 pub use websocket::WebSocket;
 

@@ -18,7 +18,7 @@
 //!     while let Ok(Some(message)) = peer.recv().await { let _ = peer.send(message).await; }
 //! };
 //! let mut connect = Connect::new(&url);
-//! connect.tls = Some(tls::client_trusting(certificate.as_bytes())?);
+//! connect.route.tls = Some(tls::client_trusting(certificate.as_bytes())?);
 //! let client = async {
 //!     let mut socket = connect.open().await?;
 //!     socket.send("hello").await?;

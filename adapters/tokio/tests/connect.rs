@@ -67,7 +67,7 @@ async fn through_a_proxy() {
     let (at, asked) = proxy().await;
     let (url, at) = (format!("ws://far.example:{}/ws", address.port()), format!("http://{at}"));
     let mut connect = Connect::new(&url);
-    connect.proxy = Some(Proxy::new(&at).basic("Aladdin", "open sesame"));
+    connect.route.proxy = Some(Proxy::new(&at).basic("Aladdin", "open sesame").unwrap());
     connect.headers = &[("Authorization", "for the server alone")];
     greet(&connect).await.unwrap();
     let expected = format!(
@@ -83,13 +83,13 @@ async fn a_proxy_that_refuses() {
     let (at, asked) = answering("HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n".to_owned()).await;
     let at = format!("http://{at}");
     let mut connect = Connect::new("ws://[::1]/");
-    connect.proxy = Some(Proxy::new(&at));
+    connect.route.proxy = Some(Proxy::new(&at));
     assert!(matches!(greet(&connect).await, Err(ConnectError::Proxy(407))));
     assert!(asked.await.unwrap().starts_with("CONNECT [::1]:80 "));
     // Whoever speaks first, behind the tunnel's head, is no server of ours.
     let (at, _asked) = answering("HTTP/1.1 200 OK\r\n\r\nhello".to_owned()).await;
     let at = format!("http://{at}");
-    connect.proxy = Some(Proxy::new(&at));
+    connect.route.proxy = Some(Proxy::new(&at));
     assert!(matches!(greet(&connect).await, Err(ConnectError::Http(_))));
 }
 
@@ -122,17 +122,17 @@ async fn every_step_has_its_time() {
     let address = listener.local_addr().unwrap();
     let url = format!("ws://{address}/");
     let mut open = Connect::new(&url);
-    open.waits.answer = millis(20);
+    open.route.waits.answer = millis(20);
     assert!(matches!(open.open().await, Err(ConnectError::TimedOut(Step::Answer))));
     let at = format!("http://{address}");
-    open.proxy = Some(Proxy::new(&at));
-    open.waits.proxy = millis(20);
+    open.route.proxy = Some(Proxy::new(&at));
+    open.route.waits.proxy = millis(20);
     assert!(matches!(open.open().await, Err(ConnectError::TimedOut(Step::Proxy))));
     #[cfg(feature = "tls")]
     {
         let url = format!("wss://{address}/");
         let mut open = Connect::new(&url);
-        (open.tls, open.waits.tls) = (Some(tls::configs().1), millis(20));
+        (open.route.tls, open.route.waits.tls) = (Some(tls::configs().1), millis(20));
         assert!(matches!(open.open().await, Err(ConnectError::TimedOut(Step::Tls))));
     }
     drop(listener);
@@ -173,12 +173,12 @@ mod tls {
         let (handle, address, client) = secure().await;
         let url = format!("wss://{address}/ws");
         let mut connect = Connect::new(&url);
-        connect.tls = Some(client.clone());
+        connect.route.tls = Some(client.clone());
         greet(&connect).await.unwrap();
         let (at, asked) = proxy().await;
         let (url, at) = (format!("wss://far.example:{}/ws", address.port()), format!("http://{at}"));
         let mut connect = Connect::new(&url);
-        (connect.tls, connect.proxy) = (Some(client), Some(Proxy::new(&at)));
+        (connect.route.tls, connect.route.proxy) = (Some(client), Some(Proxy::new(&at)));
         greet(&connect).await.unwrap();
         assert!(soon(asked).await.unwrap().starts_with("CONNECT far.example:"));
         common::until("the peers are gone", || handle.peers() == 0).await;
@@ -190,7 +190,7 @@ mod tls {
         let (_handle, address, client) = secure().await;
         let url = format!("wss://{address}/ws");
         let mut connect = Connect::new(&url);
-        (connect.tls, connect.outbox) = (Some(client), 100_000);
+        (connect.route.tls, connect.outbox) = (Some(client), 100_000);
         let (mut reader, writer) = connect.open().await.unwrap().split();
         let sending = tokio::spawn(async move {
             for n in 0..200_u32 {
@@ -215,7 +215,7 @@ mod tls {
         let (_handle, address, _) = secure().await;
         let url = format!("wss://{address}/ws");
         let mut connect = Connect::new(&url);
-        connect.tls = Some(configs().1);
+        connect.route.tls = Some(configs().1);
         let Err(ConnectError::Io(error)) = connect.open().await else { panic!("it is trusted") };
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         let mut plain = TcpStream::connect(address).await.unwrap();

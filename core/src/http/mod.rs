@@ -64,6 +64,8 @@ mod fetch;
 mod head;
 #[cfg(feature = "http")]
 mod interop;
+#[cfg(feature = "alloc")]
+mod route;
 mod url;
 mod view;
 mod wait;
@@ -76,6 +78,8 @@ pub use error::{Error, SendError};
 pub use event::{Answer, Event, RequestHead, ResponseHead};
 pub use exchange::{Exchange, Framing};
 pub use fetch::Fetch;
+#[cfg(feature = "alloc")]
+pub use route::{Proxy, Step, Waits};
 pub use url::{Url, UrlError};
 pub use view::{RequestView, ResponseView};
 pub use write::check_headers;

@@ -122,18 +122,17 @@ async fn run(talk: Talk) -> Result<(u16, String), Failure> {
     connect.config.deflate = talk.deflate.then(ws::Deflate::default);
     (connect.inbox, connect.outbox) = (talk.max_message + (64 << 10), 2 * talk.max_message + 1024);
     let millis = |value: Option<u64>, default| value.map_or(default, Duration::from_millis);
-    connect.waits.answer = millis(talk.open_within, connect.waits.answer);
+    connect.route.waits.answer = millis(talk.open_within, connect.route.waits.answer);
     connect.config.close_within = millis(talk.close_within, connect.config.close_within);
     connect.redirects = talk.redirects;
     if let Some(file) = &talk.trust {
-        connect.tls = Some(tls::client_trusting(&std::fs::read(file)?)?);
+        connect.route.tls = Some(tls::client_trusting(&std::fs::read(file)?)?);
     }
-    connect.proxy = talk.proxy.as_deref().map(Proxy::new);
-    if let (Some(proxy), Some((user, password))) =
-        (connect.proxy, talk.proxy_user.as_deref().and_then(|user| user.split_once(':')))
-    {
-        connect.proxy = Some(proxy.basic(user, password));
-    }
+    let basic = talk.proxy_user.as_deref().and_then(|user| user.split_once(':'));
+    connect.route.proxy = match (talk.proxy.as_deref().map(Proxy::new), basic) {
+        (Some(proxy), Some((user, password))) => Some(proxy.basic(user, password)?),
+        (proxy, _) => proxy,
+    };
     let socket = connect.open().await?;
     say("open", &json!(socket.subprotocol().unwrap_or_default()))?;
     let mut connection = socket.into_connection();

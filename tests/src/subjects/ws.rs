@@ -33,79 +33,76 @@ impl Covered for Connection {
     type By = Server;
 }
 
-impl Subject for Server {
-    const NAME: &'static str = "ws/server";
-    type Machine = Connection;
+/// Makes a subject: its name, whether its peer masks, the law of work, the inboxes of the laws, how it is built, its commands,
+/// and what its peer says.
+macro_rules! subject {
+    ($subject:ty, $name:literal, $masks:literal, $work:literal, $inboxes:expr, $build:expr, $command:path, $input:path) => {
+        impl Subject for $subject {
+            const NAME: &'static str = $name;
+            const INBOXES: &'static [usize] = &$inboxes;
+            const WORK: u64 = $work;
+            type Machine = Connection;
 
-    fn build(options: &Options) -> Connection {
-        Connection::server(config(options))
-    }
-    fn show(event: Event<'_>) -> Seen {
-        seen(event)
-    }
-    fn command(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
-        command(machine, words, outbox)
-    }
-    fn bytes(words: &str) -> Vec<u8> {
-        framed(words, true)
-    }
-    fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
-        answer(event, machine, outbox);
-    }
-    fn input() -> BoxedStrategy<Vec<u8>> {
-        input(Some(KEY))
-    }
+            fn build(options: &Options) -> Connection {
+                let build: fn(&Options) -> Connection = $build;
+                build(options)
+            }
+            fn show(event: Event<'_>) -> Seen {
+                seen(event)
+            }
+            fn command(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
+                $command(machine, words, outbox)
+            }
+            fn bytes(words: &str) -> Vec<u8> {
+                framed(words, $masks)
+            }
+            fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
+                answer(event, machine, outbox);
+            }
+            fn input() -> BoxedStrategy<Vec<u8>> {
+                $input($masks.then_some(KEY))
+            }
+        }
+    };
 }
+pub(super) use subject;
 
-impl Subject for Client {
-    const NAME: &'static str = "ws/client";
-    type Machine = Connection;
+const INBOXES: [usize; 2] = [512, 4096];
 
-    fn build(options: &Options) -> Connection {
-        Connection::client(config(options), entropy())
-    }
-    fn show(event: Event<'_>) -> Seen {
-        seen(event)
-    }
-    fn command(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
-        command(machine, words, outbox)
-    }
-    fn bytes(words: &str) -> Vec<u8> {
-        framed(words, false)
-    }
-    fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
-        answer(event, machine, outbox);
-    }
-    fn input() -> BoxedStrategy<Vec<u8>> {
-        input(None)
-    }
-}
-
-impl Subject for Pieces {
-    const NAME: &'static str = "ws/pieces";
-    type Machine = Connection;
-
-    fn build(options: &Options) -> Connection {
+subject!(
+    Server,
+    "ws/server",
+    true,
+    4,
+    INBOXES,
+    |options| Connection::server(config(options)),
+    command,
+    input
+);
+subject!(
+    Client,
+    "ws/client",
+    false,
+    4,
+    INBOXES,
+    |options| Connection::client(config(options), entropy()),
+    command,
+    input
+);
+subject!(
+    Pieces,
+    "ws/pieces",
+    true,
+    4,
+    INBOXES,
+    |options| {
         let mut config = config(options);
         config.piece = config.piece.or(Some(100));
         Connection::server(config)
-    }
-    fn show(event: Event<'_>) -> Seen {
-        seen(event)
-    }
-    fn command(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
-        command(machine, words, outbox)
-    }
-    fn bytes(words: &str) -> Vec<u8> {
-        framed(words, true)
-    }
-    fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
-        answer(event, machine, outbox);
-    }
-    fn input() -> BoxedStrategy<Vec<u8>> {
-        input(Some(KEY))
-    }
-}
+    },
+    command,
+    input
+);
 
 /// Every key is [`KEY`].
 #[must_use]

@@ -5,13 +5,15 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use stillwire::{
-    Entropy, Outbox,
+    Entropy, Kind, Outbox,
     http::{RequestView, ResponseView},
     ws::{Accept, Agreement, Compress, Config, Connection, Deflate, Event, Offer, Opcode, UpgradeError},
 };
 use zlib_rs::{DeflateConfig, DeflateFlush};
 
-use super::ws::{KEY, answer, command, config, control, entropy, frame, framed, input, payload, seen};
+use super::ws::{
+    KEY, answer, command, config, control, entropy, frame, framed, input, payload, seen, subject,
+};
 use crate::subject::{Options, Seen, Subject};
 
 /// `ws/server-deflate`.
@@ -27,52 +29,32 @@ pub struct Client;
 pub struct Pieces;
 
 /// The inbox keeps 1,024 bytes for input.
-const INBOXES: &[usize] = &[1536, 5120];
+const INBOXES: [usize; 2] = [1536, 5120];
 
-macro_rules! subject {
-    ($subject:ty, $name:literal, $masks:literal, $work:literal, $build:expr) => {
-        impl Subject for $subject {
-            const NAME: &'static str = $name;
-            const INBOXES: &'static [usize] = INBOXES;
-            const WORK: u64 = $work;
-            type Machine = Connection;
-
-            fn build(options: &Options) -> Connection {
-                let build: fn(&Options) -> Connection = $build;
-                build(options)
-            }
-            fn show(event: Event<'_>) -> Seen {
-                seen(event)
-            }
-            fn command(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
-                match words.strip_prefix("always ") {
-                    Some(text) => machine
-                        .send_with(stillwire::Kind::Text, &[text.as_bytes()], Compress::Always, outbox)
-                        .map_err(|error| format!("{error:?}")),
-                    None => command(machine, words, outbox),
-                }
-            }
-            fn bytes(words: &str) -> Vec<u8> {
-                framed(words, $masks)
-            }
-            fn answer(event: Event<'_>, machine: &mut Connection, outbox: &mut Outbox<'_>) {
-                answer(event, machine, outbox);
-            }
-            fn input() -> BoxedStrategy<Vec<u8>> {
-                stream($masks.then_some(KEY))
-            }
-        }
-    };
-}
-
-subject!(Server, "ws/server-deflate", true, 4, |options| connections(set(options)).0);
-subject!(Client, "ws/client-deflate", false, 4, |options| connections(set(options)).1);
+subject!(Server, "ws/server-deflate", true, 4, INBOXES, |options| connections(set(options)).0, talk, stream);
+subject!(Client, "ws/client-deflate", false, 4, INBOXES, |options| connections(set(options)).1, talk, stream);
 // A byte becomes up to 1,032, so ten pieces, and each leaves up to four bytes behind that move.
-subject!(Pieces, "ws/pieces-deflate", true, 48, |options| {
-    let mut config = set(options);
-    config.piece = config.piece.or(Some(100));
-    connections(config).0
-});
+subject!(
+    Pieces,
+    "ws/pieces-deflate",
+    true,
+    48,
+    INBOXES,
+    |options| {
+        let mut config = set(options);
+        config.piece = config.piece.or(Some(100));
+        connections(config).0
+    },
+    talk,
+    stream
+);
+
+/// `always TEXT`, and those of every WebSocket.
+fn talk(machine: &mut Connection, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
+    let Some(text) = words.strip_prefix("always ") else { return command(machine, words, outbox) };
+    let sent = machine.send_with(Kind::Text, &[text.as_bytes()], Compress::Always, outbox);
+    sent.map_err(|error| format!("{error:?}"))
+}
 
 /// `lend`, `no_takeover`, `at_least=N`, `window_bits=N`.
 fn set(options: &Options) -> Config {
