@@ -64,10 +64,15 @@ impl Queue {
     fn fill(&mut self, n: usize) {
         self.make_room(n);
         if self.open.len() - self.tail < n {
-            // More than that at once, for more of the kind.
-            let ahead = self.tail.saturating_add(n.max(PIECE));
-            self.open.resize(ahead.min(self.open.capacity()), 0);
+            self.open.resize(self.tail + n, 0);
+            self.clear_ahead();
         }
+    }
+
+    /// What is small and follows finds memory at hand.
+    fn clear_ahead(&mut self) {
+        let ahead = self.open.len().saturating_add(PIECE);
+        self.open.resize(ahead.min(self.open.capacity()), 0);
     }
 
     /// Copies `part` behind what waits.
@@ -80,9 +85,7 @@ impl Queue {
             self.make_room(n);
             self.open.truncate(self.tail);
             self.open.extend_from_slice(part);
-            // A little more, for the head of the next frame.
-            let ahead = self.open.len().saturating_add(SLACK);
-            self.open.resize(ahead.min(self.open.capacity()), 0);
+            self.clear_ahead();
         }
         self.tail += n;
         self.queued += n;

@@ -5,7 +5,7 @@ use super::{
     mask::{copy, rotated},
     state::{CONTROL_ROOM, State},
 };
-use crate::{Entropy, Full, Inbox, Incoming, Kind, Machine, Outbox, SendError, Text, Transport};
+use crate::{Full, Inbox, Incoming, Kind, Machine, Outbox, SendError, Text, Transport};
 
 impl Connection {
     /// Sends a text message.
@@ -141,13 +141,14 @@ impl Connection {
     }
 
     /// A control frame of the machine itself: it may use the room that is kept for it.
+    #[inline(never)]
     pub(super) fn write(
         &mut self,
         opcode: Opcode,
         parts: &[&[u8]],
         outbox: &mut Outbox<'_>,
     ) -> Result<(), Full> {
-        self.any_frame(true, opcode, parts, 0, outbox)
+        self.frame(true, opcode, parts, 0, outbox)
     }
 
     /// Writes one frame when `keep` bytes are free behind it.
