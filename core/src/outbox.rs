@@ -44,6 +44,9 @@ pub struct Outbox<'s> {
     storage: Storage<'s>,
     sent: u64,
     finished: bool,
+    /// The memory is not ours to free.
+    #[cfg(feature = "alloc")]
+    lent: bool,
 }
 
 enum Storage<'s> {
@@ -72,7 +75,17 @@ impl fmt::Debug for Outbox<'_> {
 impl<'s> Outbox<'s> {
     /// An outbox over a slice that the caller lends: its length is the limit, nothing is allocated.
     pub fn new(storage: &'s mut [u8]) -> Self {
-        Self { storage: Storage::Borrowed { bytes: storage, head: 0, tail: 0 }, sent: 0, finished: false }
+        Self::over(Storage::Borrowed { bytes: storage, head: 0, tail: 0 })
+    }
+
+    const fn over(storage: Storage<'s>) -> Self {
+        Self {
+            storage,
+            sent: 0,
+            finished: false,
+            #[cfg(feature = "alloc")]
+            lent: false,
+        }
     }
 
     // --- the machine's side ---
@@ -119,10 +132,32 @@ impl<'s> Outbox<'s> {
                 bytes.get_mut(start..start + n).ok_or(Full { needed: n })
             }
             #[cfg(feature = "alloc")]
+            Storage::Owned(queue) => Ok(queue.claim(n)),
+        }
+    }
+
+    /// As [`claim`](Self::claim), when it is easy: `keep` bytes stay free, and the memory is at hand, with `over` bytes more
+    /// behind, which are nobody's yet and may be written, too (a short head is written as one word).
+    #[inline]
+    pub(crate) fn claim_at_hand(&mut self, n: usize, over: usize, keep: usize) -> Option<&mut [u8]> {
+        match &mut self.storage {
+            Storage::Borrowed { bytes, head, tail } => {
+                if bytes.len() - (*tail - *head) < n + keep {
+                    return None;
+                }
+                let room = bytes.get_mut(*tail..)?.get_mut(..n + over)?;
+                *tail += n;
+                Some(room)
+            }
+            #[cfg(feature = "alloc")]
             Storage::Owned(queue) => {
-                let start = queue.make_room(n);
-                queue.open.resize(start + n, 0);
-                queue.open.get_mut(start..).ok_or(Full { needed: n })
+                if queue.room() < n + keep {
+                    return None;
+                }
+                let room = queue.open.get_mut(queue.tail..)?.get_mut(..n + over)?;
+                queue.tail += n;
+                queue.queued += n;
+                Some(room)
             }
         }
     }
@@ -148,8 +183,7 @@ impl<'s> Outbox<'s> {
             if n > queue.room() {
                 return Err(Full { needed: n });
             }
-            queue.make_room(n);
-            parts.iter().for_each(|part| queue.open.extend_from_slice(part));
+            parts.iter().for_each(|part| queue.put(part));
             return Ok(());
         }
         let mut room = self.claim(n)?;
@@ -161,64 +195,22 @@ impl<'s> Outbox<'s> {
         Ok(())
     }
 
-    /// Writes the first `len` bytes of `head`, then `part`, if `keep` bytes stay free behind them: all of it or nothing.
-    /// A head of fixed size is copied with a few instructions, where one of any length takes a call.
+    /// Writes `n` bytes, which `write` gets from the first to the last, all at once or in pieces of 4 KiB: memory that was never
+    /// written is filled with zeros first, while it is in the first cache.
     ///
     /// # Errors
     /// [`Full`] when there is less room.
-    #[inline(always)]
-    pub(crate) fn put_framed<const N: usize>(
-        &mut self,
-        head: &[u8; N],
-        len: usize,
-        part: &[u8],
-        keep: usize,
-    ) -> Result<(), Full> {
-        let n = len.saturating_add(part.len());
-        let needed = n.saturating_add(keep);
-        if self.room() < needed {
-            return Err(Full { needed });
-        }
+    #[inline]
+    pub(crate) fn put_with(&mut self, n: usize, write: impl FnMut(&mut [u8])) -> Result<(), Full> {
         #[cfg(feature = "alloc")]
         if let Storage::Owned(queue) = &mut self.storage {
-            let start = queue.make_room(n);
-            queue.open.extend_from_slice(head);
-            queue.open.truncate(start + len);
-            queue.open.extend_from_slice(part);
-            return Ok(());
-        }
-        self.put(&[head.get(..len).unwrap_or_default(), part])
-    }
-
-    /// Writes `blocks`, each as `map` changes it: all of them or none. Blocks of fixed size, so that what was mapped goes
-    /// from registers to its place, which need not be filled with anything first.
-    ///
-    /// # Errors
-    /// [`Full`] when there is less room.
-    #[inline(always)]
-    pub(crate) fn put_mapped<const N: usize>(
-        &mut self,
-        blocks: &[[u8; N]],
-        map: impl Fn(&[u8; N]) -> [u8; N],
-    ) -> Result<(), Full> {
-        #[cfg(feature = "alloc")]
-        if let Storage::Owned(queue) = &mut self.storage {
-            let n = blocks.as_flattened().len();
             if n > queue.room() {
                 return Err(Full { needed: n });
             }
-            queue.make_room(n);
-            // A loop, and no closure: that would be compiled without the caller's wide instructions.
-            for block in blocks {
-                queue.open.extend_from_slice(&map(block));
-            }
+            queue.write(n, write);
             return Ok(());
         }
-        let room = self.claim(blocks.as_flattened().len())?;
-        for (to, block) in room.as_chunks_mut().0.iter_mut().zip(blocks) {
-            *to = map(block);
-        }
-        Ok(())
+        self.claim(n).map(write)
     }
 
     /// Nothing more will be written: after the last byte, the driver shuts its write side down.
@@ -246,11 +238,9 @@ impl<'s> Outbox<'s> {
                 segments: None,
             },
             #[cfg(feature = "alloc")]
-            Storage::Owned(queue) => Chunks {
-                rest: queue.open.get(queue.head..).unwrap_or_default(),
-                shared: &[],
-                segments: Some(queue.segments.iter()),
-            },
+            Storage::Owned(queue) => {
+                Chunks { rest: queue.copied(), shared: &[], segments: Some(queue.segments.iter()) }
+            }
         }
     }
 
@@ -266,7 +256,11 @@ impl<'s> Outbox<'s> {
                 }
             }
             #[cfg(feature = "alloc")]
-            Storage::Owned(queue) => queue.advance(n),
+            Storage::Owned(queue) => {
+                if queue.advance(n) && !self.lent {
+                    queue.shrink();
+                }
+            }
         }
     }
 
@@ -304,7 +298,9 @@ impl<'s> Outbox<'s> {
     /// otherwise. Nothing happens while bytes wait, or over a borrowed slice.
     pub fn rest(&mut self) {
         #[cfg(feature = "alloc")]
-        if let Storage::Owned(queue) = &mut self.storage {
+        let idle = self.is_empty() && !self.lent;
+        #[cfg(feature = "alloc")]
+        if let (Storage::Owned(queue), true) = (&mut self.storage, idle) {
             queue.rest();
         }
     }
@@ -325,7 +321,7 @@ impl Outbox<'static> {
     /// An outbox that starts with no memory and grows as bytes are written; at most `limit` bytes wait in it.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
-        Self { storage: Storage::Owned(Queue::new(limit)), sent: 0, finished: false }
+        Self::over(Storage::Owned(Queue::new(limit)))
     }
 }
 
@@ -333,7 +329,7 @@ impl Outbox<'static> {
 impl Outbox<'_> {
     /// Bytes are written into `shared` from now on, the one buffer of many connections that a thread drives in turn:
     /// [`settle`](Self::settle) gives it back before the next one's turn. So a burst of answers allocates nothing, and what
-    /// has left takes no memory.
+    /// has left takes no memory. What the buffer has in it is written over.
     ///
     /// Nothing happens while bytes wait, or over a borrowed slice.
     ///
@@ -350,16 +346,19 @@ impl Outbox<'_> {
     /// # Ok::<(), stillwire::Full>(())
     /// ```
     pub fn lend(&mut self, shared: &mut Vec<u8>) {
-        if let Storage::Owned(queue) = &mut self.storage {
+        let idle = self.is_empty() && !self.lent;
+        if let (Storage::Owned(queue), true) = (&mut self.storage, idle) {
             queue.lend(shared);
+            self.lent = true;
         }
     }
 
     /// Gives back what was [lent](Self::lend), if it was. Where bytes wait, they move into memory of the outbox's own, just
     /// as much as they need.
     pub fn settle(&mut self, shared: &mut Vec<u8>) {
-        if let Storage::Owned(queue) = &mut self.storage {
-            queue.settle(shared);
+        if let (Storage::Owned(queue), true) = (&mut self.storage, self.lent) {
+            *shared = queue.settle();
+            self.lent = false;
         }
     }
 

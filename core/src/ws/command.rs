@@ -2,7 +2,7 @@
 
 use super::{
     Connection, Header, Opcode, close, is_close_code,
-    mask::{put_masked, rotated},
+    mask::{copy, rotated},
     state::{CONTROL_ROOM, State},
 };
 use crate::{Full, Inbox, Incoming, Kind, Machine, Outbox, SendError, Text, Transport};
@@ -110,7 +110,7 @@ impl Connection {
         if payload.len() > close::MAX_CONTROL {
             return Err(SendError::TooLarge { limit: close::MAX_CONTROL });
         }
-        Ok(self.frame(true, opcode, &[payload], CONTROL_ROOM, outbox)?)
+        Ok(self.any_frame(true, opcode, &[payload], CONTROL_ROOM, outbox)?)
     }
 
     #[inline]
@@ -141,6 +141,7 @@ impl Connection {
     }
 
     /// A control frame of the machine itself: it may use the room that is kept for it.
+    #[inline(never)]
     pub(super) fn write(
         &mut self,
         opcode: Opcode,
@@ -150,9 +151,8 @@ impl Connection {
         self.frame(true, opcode, parts, 0, outbox)
     }
 
-    /// Writes one frame when `keep` bytes are free behind it. Small is better than fast where flash is counted in kilobytes.
-    #[cfg_attr(not(target_os = "none"), inline)]
-    #[cfg_attr(target_os = "none", inline(never))]
+    /// Writes one frame when `keep` bytes are free behind it.
+    #[inline]
     pub(super) fn frame(
         &mut self,
         fin: bool,
@@ -161,30 +161,83 @@ impl Connection {
         keep: usize,
         outbox: &mut Outbox<'_>,
     ) -> Result<(), Full> {
-        let len = total(parts);
-        let Some(entropy) = &mut self.entropy else {
-            let head = Header { fin, opcode, key: None, len: len as u64 }.emit();
-            if let [part] = parts {
-                return outbox.put_framed(head.array(), head.as_bytes().len(), part, keep);
+        // The other path does the same; where flash is counted in kilobytes it does so alone.
+        if cfg!(not(target_os = "none"))
+            && let &[part] = parts
+            && part.len() < 1 << 16
+            && self.frame_at_hand(fin, opcode, part, keep, outbox).is_some()
+        {
+            return Ok(());
+        }
+        self.any_frame(fin, opcode, parts, keep, outbox)
+    }
+
+    /// A frame below 64 KiB where memory is at hand. The key is taken only for a frame that fits: who fails changes nothing.
+    #[inline(always)]
+    fn frame_at_hand(
+        &mut self,
+        fin: bool,
+        opcode: Opcode,
+        part: &[u8],
+        keep: usize,
+        outbox: &mut Outbox<'_>,
+    ) -> Option<()> {
+        const KEY: usize = 4;
+        const OVER: usize = size_of::<u64>() - 2;
+        let len = part.len();
+        let header = Header { fin, opcode, key: None, len: len as u64 };
+        let n = header.size() + len;
+        match &mut self.entropy {
+            None => write_frame(&header, part, outbox.claim_at_hand(n, OVER, keep)?),
+            Some(entropy) => {
+                let room = outbox.claim_at_hand(n + KEY, OVER, keep)?;
+                write_frame(&Header { key: Some(entropy.take()), ..header }, part, room)
             }
-            outbox.put_framed(head.array(), head.as_bytes().len(), &[], len.saturating_add(keep))?;
-            return outbox.put(parts);
-        };
-        // The key is taken only for a frame that fits: who fails changes nothing.
-        let size = Header { fin, opcode, key: Some([0; 4]), len: len as u64 }.size();
-        let needed = len.saturating_add(size + keep);
+        }
+    }
+
+    #[inline(never)]
+    fn any_frame(
+        &mut self,
+        fin: bool,
+        opcode: Opcode,
+        parts: &[&[u8]],
+        keep: usize,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), Full> {
+        let len = total(parts);
+        let mut header = Header { fin, opcode, key: (!self.server).then_some([0; 4]), len: len as u64 };
+        let needed = len.saturating_add(header.size() + keep);
         if outbox.room() < needed {
             return Err(Full { needed });
         }
-        let mut key = entropy.take();
-        let head = Header { fin, opcode, key: Some(key), len: len as u64 }.emit();
-        outbox.put_framed(head.array(), size, &[], 0)?;
-        for part in parts {
-            put_masked(key, part, outbox)?;
-            key = rotated(key, part.len());
+        // A key is taken only for a frame that fits: who fails changes nothing.
+        if let Some(entropy) = &mut self.entropy {
+            header.key = Some(entropy.take());
+        }
+        outbox.put(&[header.emit().as_bytes()])?;
+        let mut key = header.key;
+        for mut part in parts.iter().copied() {
+            if key.is_none() {
+                outbox.put(&[part])?;
+                continue;
+            }
+            outbox.put_with(part.len(), |to| {
+                let (now, later) = part.split_at_checked(to.len()).unwrap_or_default();
+                copy(key, now, to);
+                (part, key) = (later, key.map(|key| rotated(key, now.len())));
+            })?;
         }
         Ok(())
     }
+}
+
+#[inline(always)]
+fn write_frame(header: &Header, part: &[u8], room: &mut [u8]) -> Option<()> {
+    *room.first_chunk_mut()? = header.word()?.to_le_bytes();
+    let size = header.size();
+    copy(header.key, part, room.get_mut(size..size + part.len())?);
+    Some(())
 }
 
 /// The bytes of all parts.

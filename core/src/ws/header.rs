@@ -81,12 +81,6 @@ impl Head {
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.size).unwrap_or_default()
     }
-
-    /// The bytes, and zeros behind them.
-    #[inline]
-    pub(super) const fn array(&self) -> &[u8; Header::MAX] {
-        &self.bytes
-    }
 }
 
 impl Header {
@@ -161,27 +155,35 @@ impl Header {
     #[must_use]
     pub fn emit(&self) -> Head {
         let mut bytes = [0; Self::MAX];
-        let bit = if self.key.is_some() { 0x80 } else { 0 };
-        let first = if self.fin { 0x80 } else { 0 } | self.opcode as u8;
-        let size = self.size();
-        let key = u64::from(u32::from_le_bytes(self.key.unwrap_or_default()));
-        match self.len {
-            0..=125 => {
-                let front = u64::from(first) | u64::from(bit | self.len as u8) << 8 | key << 16;
-                bytes.iter_mut().zip(front.to_le_bytes()).for_each(|(to, byte)| *to = byte);
-            }
-            126..=0xffff => {
-                let len = u64::from(u16::from_le_bytes((self.len as u16).to_be_bytes()));
-                let front = u64::from(first) | u64::from(bit | 126) << 8 | len << 16 | key << 32;
-                bytes.iter_mut().zip(front.to_le_bytes()).for_each(|(to, byte)| *to = byte);
-            }
-            _ => {
-                let [k0, k1, k2, k3] = self.key.unwrap_or_default();
-                let [a, b, c, d, e, f, g, h] = self.len.to_be_bytes();
-                bytes = [first, bit | 127, a, b, c, d, e, f, g, h, k0, k1, k2, k3];
-            }
+        if let Some(word) = self.word() {
+            bytes.iter_mut().zip(word.to_le_bytes()).for_each(|(to, byte)| *to = byte);
+        } else {
+            let [first, second] = self.front(127);
+            let [a, b, c, d, e, f, g, h] = self.len.to_be_bytes();
+            let [k0, k1, k2, k3] = self.key.unwrap_or_default();
+            bytes = [first, second, a, b, c, d, e, f, g, h, k0, k1, k2, k3];
         }
-        Head { bytes, size }
+        Head { bytes, size: self.size() }
+    }
+
+    /// The header of a frame below 64 KiB as one word, its first byte the lowest, and zeros behind.
+    #[inline]
+    pub(super) fn word(&self) -> Option<u64> {
+        let key = u64::from(u32::from_le_bytes(self.key.unwrap_or_default()));
+        let front = |short| u64::from(u16::from_le_bytes(self.front(short)));
+        match self.len {
+            0..=125 => Some(front(self.len as u8) | key << 16),
+            126..=0xffff => Some(
+                front(126) | u64::from(u16::from_le_bytes((self.len as u16).to_be_bytes())) << 16 | key << 32,
+            ),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    const fn front(&self, short: u8) -> [u8; 2] {
+        let (fin, bit) = (if self.fin { 0x80 } else { 0 }, if self.key.is_some() { 0x80 } else { 0 });
+        [fin | self.opcode as u8, bit | short]
     }
 }
 

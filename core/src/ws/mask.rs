@@ -5,12 +5,12 @@
 
 use core::ops::Range;
 
-use crate::{Full, Outbox};
-
 /// Below this length the short loop is inlined, from it on a wide loop is called.
 const LONG: usize = 256;
-/// What is written goes from registers to its place in blocks of `LONG`, and in blocks of this.
-const SHORT: usize = 64;
+/// From this length on, to call what copies pays.
+const CALL: usize = 64;
+/// Short payloads are written in blocks of this: two registers of the oldest machines.
+const BLOCK: usize = 32;
 /// Wide instructions are up to twice as fast where a line of the cache never lies between two of them.
 const ALIGN: usize = 32;
 /// Where flash is counted in kilobytes there is one loop for all lengths.
@@ -34,10 +34,17 @@ pub(super) fn unmask_text(key: [u8; 4], bytes: &mut [u8]) -> bool {
     seen & HIGH_BITS == 0
 }
 
-/// Writes `part` masked, in one pass, all of it or nothing.
-#[inline]
-pub(super) fn put_masked(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), Full> {
-    if SMALL || part.len() < LONG { put_short(key, part, outbox) } else { put_long(key, part, outbox) }
+/// Writes `from` into `to`, which is as long: masked, in one pass, or as it is.
+#[inline(always)]
+pub(super) fn copy(key: Option<[u8; 4]>, from: &[u8], to: &mut [u8]) {
+    match key {
+        _ if from.len() != to.len() => {}
+        None if SMALL || from.len() >= CALL => to.copy_from_slice(from),
+        None => copy_short([0; 4], from, to),
+        Some(key) if SMALL => copy_xor(key, from, to),
+        Some(key) if from.len() < LONG => copy_short(key, from, to),
+        Some(key) => copy_long(key, from, to),
+    }
 }
 
 /// Unmasks `from` and moves it to `to`, which lies at or before it. In blocks, so that each byte is masked while it
@@ -63,14 +70,9 @@ pub(super) fn unmask_to(key: [u8; 4], bytes: &mut [u8], from: Range<usize>, to: 
 }
 
 /// The key for the bytes that follow `n` masked ones.
+#[inline]
 pub(super) const fn rotated(key: [u8; 4], n: usize) -> [u8; 4] {
-    let [a, b, c, d] = key;
-    match n % 4 {
-        0 => key,
-        1 => [b, c, d, a],
-        2 => [c, d, a, b],
-        _ => [d, a, b, c],
-    }
+    u32::from_le_bytes(key).rotate_right((n % 4 * 8) as u32).to_le_bytes()
 }
 
 /// The key, twice.
@@ -161,20 +163,40 @@ fn xor_long_seen(key: [u8; 4], bytes: &mut [u8]) -> u64 {
     front | seen | xor(next, rest)
 }
 
-/// In blocks of fixed size, which need no call.
-#[cfg_attr(not(target_os = "none"), inline(always))]
-#[cfg_attr(target_os = "none", inline(never))]
-fn put_short(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), Full> {
-    let (blocks, rest) = part.as_chunks::<SHORT>();
-    if !blocks.is_empty() {
-        if outbox.room() < part.len() {
-            return Err(Full { needed: part.len() });
+/// In blocks, the last of which lies over the one before it: no loop over single bytes, and no call.
+#[inline(always)]
+fn copy_short(key: [u8; 4], from: &[u8], to: &mut [u8]) {
+    if from.len() >= BLOCK {
+        let word = word_of(key);
+        for (to, from) in to.as_chunks_mut().0.iter_mut().zip(from.as_chunks::<BLOCK>().0) {
+            *to = masked(word, from);
         }
-        outbox.put_mapped(blocks, |from| masked(word_of(key), from))?;
+        last::<BLOCK>(key, from, to);
+    } else if from.len() >= 16 {
+        first::<16>(key, from, to);
+        last::<16>(key, from, to);
+    } else if from.len() >= 8 {
+        first::<8>(key, from, to);
+        last::<8>(key, from, to);
+    } else {
+        copy_xor(key, from, to);
     }
-    let mut block = [0; SHORT];
-    copy_xor(key, rest, block.get_mut(..rest.len()).unwrap_or_default());
-    outbox.put_framed(&block, rest.len(), &[], 0)
+}
+
+#[inline(always)]
+fn first<const N: usize>(key: [u8; 4], from: &[u8], to: &mut [u8]) {
+    if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut()) {
+        *to = masked(word_of(key), from);
+    }
+}
+
+/// `N` is a multiple of the key's length.
+#[inline(always)]
+fn last<const N: usize>(key: [u8; 4], from: &[u8], to: &mut [u8]) {
+    let word = word_of(rotated(key, from.len()));
+    if let (Some(from), Some(to)) = (from.last_chunk::<N>(), to.last_chunk_mut()) {
+        *to = masked(word, from);
+    }
 }
 
 #[inline(always)]
@@ -187,23 +209,22 @@ fn masked<const N: usize>(word: u64, from: &[u8; N]) -> [u8; N] {
 }
 
 #[inline(never)]
-fn put_long(key: [u8; 4], part: &[u8], outbox: &mut Outbox<'_>) -> Result<(), Full> {
-    let word = word_of(key);
-    let (blocks, rest) = part.as_chunks::<LONG>();
-    if outbox.room() < part.len() {
-        return Err(Full { needed: part.len() });
-    }
+fn copy_long(key: [u8; 4], from: &[u8], to: &mut [u8]) {
+    // The writes are aligned: they cost more than the reads.
+    let (front, to, next) = aligned(key, to);
+    let (first, from) = from.split_at_checked(front.len()).unwrap_or_default();
+    copy_xor(key, first, front);
+    let word = word_of(next);
+    let ((sources, from), (targets, to)) = (from.as_chunks::<8>(), to.as_chunks_mut::<8>());
     widely(
         #[inline(always)]
         || {
-            outbox.put_mapped(
-                blocks,
-                #[inline(always)]
-                |from| masked(word, from),
-            )
+            for (target, source) in targets.iter_mut().zip(sources) {
+                *target = (u64::from_ne_bytes(*source) ^ word).to_ne_bytes();
+            }
         },
-    )?;
-    put_short(key, rest, outbox)
+    );
+    copy_xor(next, from, to);
 }
 
 #[inline(always)]
@@ -262,12 +283,12 @@ mod tests {
             assert_eq!(in_place, masked, "in place, {n}");
             assert_eq!(unmask_text(KEY, &mut text), masked.is_ascii(), "text, {n}");
             assert_eq!(text, masked, "text, {n}");
-            let mut storage = alloc::vec![9; n];
-            for mut outbox in [Outbox::with_limit(n), Outbox::new(&mut storage)] {
-                assert_eq!(put_masked(KEY, &alloc::vec![0; n + 1], &mut outbox), Err(Full { needed: n + 1 }));
-                put_masked(KEY, &bytes, &mut outbox).unwrap();
-                assert_eq!(outbox.chunk(), masked, "written, {n}");
-            }
+            let mut to = alloc::vec![9; n + 2];
+            copy(Some(KEY), &bytes, &mut to[1..=n]);
+            assert_eq!(&to[1..=n], masked, "written, {n}");
+            assert_eq!((to[0], to[n + 1]), (9, 9));
+            copy(None, &bytes, &mut to[1..=n]);
+            assert_eq!(&to[1..=n], bytes, "copied, {n}");
             for gap in [0, 1, 7, 300] {
                 let mut moved = alloc::vec![9; 3 + gap];
                 moved.extend_from_slice(&bytes);
