@@ -47,7 +47,7 @@ pub fn serve(who: &str) -> Checked<()> {
 /// A task of its own for each, and of a type of its own: no contender's connections have room for another's state. It ends
 /// with an error when the load goes away.
 fn task(echo: impl Future<Output = Checked<()>> + Send + 'static) {
-    tokio::spawn(async move { echo.await.is_ok() });
+    tokio::spawn(echo);
 }
 
 async fn echo_peer(mut peer: stillwire_tokio::Peer) {
