@@ -49,6 +49,7 @@ impl Entropy {
     }
 
     /// The next `N` bytes; more than 32 do not compile.
+    #[cfg_attr(not(target_os = "none"), inline(always))]
     #[must_use]
     pub fn take<const N: usize>(&mut self) -> [u8; N] {
         const { assert!(N <= BLOCK) };

@@ -138,7 +138,7 @@ impl<'s> Outbox<'s> {
 
     /// As [`claim`](Self::claim), when it is easy: `keep` bytes stay free, and the memory is at hand, with `over` bytes more
     /// behind, which are nobody's yet and may be written, too (a short head is written as one word).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim_at_hand(&mut self, n: usize, over: usize, keep: usize) -> Option<&mut [u8]> {
         match &mut self.storage {
             Storage::Borrowed { bytes, head, tail } => {

@@ -113,7 +113,7 @@ impl Connection {
         Ok(self.any_frame(true, opcode, &[payload], CONTROL_ROOM, outbox)?)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn send_message(
         &mut self,
         kind: Kind,
@@ -152,7 +152,8 @@ impl Connection {
     }
 
     /// Writes one frame when `keep` bytes are free behind it.
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline(always))]
+    #[cfg_attr(target_os = "none", inline)]
     pub(super) fn frame(
         &mut self,
         fin: bool,
@@ -173,7 +174,7 @@ impl Connection {
     }
 
     /// A frame below 64 KiB where memory is at hand. The key is taken only for a frame that fits: who fails changes nothing.
-    #[inline(always)]
+    #[inline]
     fn frame_at_hand(
         &mut self,
         fin: bool,

@@ -167,7 +167,7 @@ impl Header {
     }
 
     /// The header of a frame below 64 KiB as one word, its first byte the lowest, and zeros behind.
-    #[inline]
+    #[inline(always)]
     pub(super) fn word(&self) -> Option<u64> {
         let key = u64::from(u32::from_le_bytes(self.key.unwrap_or_default()));
         let front = |short| u64::from(u16::from_le_bytes(self.front(short)));
