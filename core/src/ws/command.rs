@@ -2,7 +2,7 @@
 
 use super::{
     Connection, Header, Opcode, close, is_close_code,
-    mask::{put_masked, rotated},
+    masked::total,
     state::{CONTROL_ROOM, State},
 };
 use crate::{Full, Inbox, Incoming, Kind, Machine, Outbox, SendError, Text, Transport};
@@ -170,27 +170,11 @@ impl Connection {
             outbox.put_framed(head.array(), head.as_bytes().len(), &[], len.saturating_add(keep))?;
             return outbox.put(parts);
         };
-        // The key is taken only for a frame that fits: who fails changes nothing.
-        let size = Header { fin, opcode, key: Some([0; 4]), len: len as u64 }.size();
-        let needed = len.saturating_add(size + keep);
-        if outbox.room() < needed {
-            return Err(Full { needed });
-        }
-        let mut key = entropy.take();
-        let head = Header { fin, opcode, key: Some(key), len: len as u64 }.emit();
-        outbox.put_framed(head.array(), size, &[], 0)?;
-        for part in parts {
-            put_masked(key, part, outbox)?;
-            key = rotated(key, part.len());
-        }
-        Ok(())
+        #[cfg(target_os = "none")]
+        return self.masked.map_or(Ok(()), |masked| masked(entropy, fin, opcode, parts, keep, outbox));
+        #[cfg(not(target_os = "none"))]
+        super::masked::masked(entropy, fin, opcode, parts, keep, outbox)
     }
-}
-
-/// The bytes of all parts.
-#[inline]
-pub(super) fn total(parts: &[&[u8]]) -> usize {
-    parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()))
 }
 
 pub(super) const fn opcode(kind: Kind) -> Opcode {
