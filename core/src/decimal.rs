@@ -17,6 +17,19 @@ pub(crate) fn write(mut number: u64, digits: &mut Digits) -> &[u8] {
     digits.get(start..).unwrap_or_default()
 }
 
+/// As [`write`], for what fits a word.
+pub(crate) fn write_word(mut number: usize, digits: &mut Digits) -> &[u8] {
+    let mut start = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        (number, start) = (number / 10, start - 1);
+        if number == 0 {
+            break;
+        }
+    }
+    digits.get(start..).unwrap_or_default()
+}
+
 /// A tenth, and what is left. Where words have 32 bits, as people divide on paper, four digits of 16 bits each: the division
 /// that a compiler brings for 64 bits is a kilobyte.
 fn by_ten(number: u64) -> (u64, u8) {
@@ -36,7 +49,11 @@ mod tests {
     #[test]
     fn digits() {
         for number in [0, 9, 10, 99, 100, 65_535, u64::from(u32::MAX), u64::MAX] {
-            assert_eq!(super::write(number, &mut [0; 20]), std::format!("{number}").as_bytes());
+            let expected = std::format!("{number}");
+            assert_eq!(super::write(number, &mut [0; 20]), expected.as_bytes());
+            if let Ok(number) = usize::try_from(number) {
+                assert_eq!(super::write_word(number, &mut [0; 20]), expected.as_bytes());
+            }
         }
     }
 }

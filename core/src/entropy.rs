@@ -16,10 +16,10 @@
 //! assert_eq!(a.take::<16>(), b.take::<16>());
 //! ```
 
-/// How many bytes are fetched at once: eight mask keys for one call of the system.
-const BLOCK: usize = 32;
+/// How many bytes are fetched at once: eight mask keys for one call of the system; fewer where memory is scarce.
+const BLOCK: usize = if cfg!(target_os = "none") { 16 } else { 32 };
 
-/// A source of unpredictable bytes: 56 bytes that a machine keeps.
+/// A source of unpredictable bytes: 56 bytes that a machine keeps (40 on a microcontroller).
 #[derive(Clone)]
 pub struct Entropy {
     source: Source,
@@ -36,7 +36,7 @@ enum Source {
 impl Entropy {
     /// For production: `fill` overwrites the whole slice with unpredictable bytes.
     ///
-    /// It is called for 32 bytes at a time, now and then, so it may be slow.
+    /// It is called for 32 bytes (16) at a time, now and then, so it may be slow.
     #[must_use]
     pub const fn from_fn(fill: fn(&mut [u8])) -> Self {
         Self { source: Source::System(fill), block: [0; BLOCK], used: BLOCK as u8 }
@@ -48,7 +48,7 @@ impl Entropy {
         Self { source: Source::Seeded(seed), block: [0; BLOCK], used: BLOCK as u8 }
     }
 
-    /// The next `N` bytes; more than 32 do not compile.
+    /// The next `N` bytes; more than 32 (16 on a microcontroller) do not compile.
     #[cfg_attr(not(target_os = "none"), inline(always))]
     #[must_use]
     pub fn take<const N: usize>(&mut self) -> [u8; N] {

@@ -8,8 +8,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod base64;
 mod decimal;
 mod entropy;
+mod find;
 mod inbox;
 mod link;
 mod machine;

@@ -47,9 +47,7 @@ pub struct Link<'s, M: Machine> {
     /// A peer that takes no byte of a waiting outbox for this long is cut off. Default: 20 s.
     pub stall: Duration,
     error: Option<M::Error>,
-    shut: bool,
-    /// How much had been sent when it was last seen to grow, and when that was.
-    stalled: Option<(u64, Instant)>,
+    pace: Pace,
 }
 
 /// The one thing that a driver does next: each is one call on the connection.
@@ -104,8 +102,7 @@ impl<'s, M: Machine> Link<'s, M> {
             outbox,
             stall: Duration::from_secs(20),
             error: None,
-            shut: false,
-            stalled: None,
+            pace: Pace::NEW,
         }
     }
 
@@ -120,9 +117,27 @@ impl<'s, M: Machine> Link<'s, M> {
     pub fn want(&mut self, now: Instant) -> Result<Want, M::Error> {
         // Deadlines are looked at only when it comes to them: most calls are for one event of many.
         let crowded = !self.outbox.is_empty() && self.outbox.room() < self.headroom;
-        if crowded && self.machine.deadline().is_none_or(|at| now < at) {
-            return self.write(now);
+        let progress = if crowded && !is_past(self.machine.deadline(), now) {
+            Progress::NeedRoom
+        } else {
+            self.advance(now)
+        };
+        if progress == Progress::Event {
+            return Ok(Want::Deliver);
         }
+        let stall = self.stall_deadline(now);
+        if is_past(stall, now) {
+            return self.end();
+        }
+        // A deadline that is past, and that the machine could not act on for want of room, waits for the room.
+        let deadline = self.machine.deadline().filter(|at| *at > now);
+        match self.pace.want(progress, earlier(deadline, stall), &self.inbox, &self.outbox) {
+            Want::Close => self.end(),
+            want => Ok(want),
+        }
+    }
+
+    fn advance(&mut self, now: Instant) -> Progress {
         let mut advanced = self.machine.advance(now, &mut self.inbox, &mut self.outbox);
         // The peer is told before the application is, and the error is kept until the peer had time to read why:
         // a connection that is closed over unread input is reset, and what was said last gets lost.
@@ -130,39 +145,11 @@ impl<'s, M: Machine> Link<'s, M> {
             self.error = Some(error);
             advanced = self.machine.advance(now, &mut self.inbox, &mut self.outbox);
         }
-        let progress = advanced.unwrap_or(Progress::Closed);
-        if progress == Progress::Event {
-            return Ok(Want::Deliver);
-        }
-        // `Closed` means nothing more to say or to hear; what was said still goes out.
-        if !self.outbox.is_empty() {
-            return self.write(now);
-        }
-        self.stalled = None;
-        let until = self.until(now, None);
-        if self.outbox.is_finished() && !self.shut {
-            return Ok(Want::Finish);
-        }
-        match progress {
-            Progress::Closed => self.error.take().map_or(Ok(Want::Close), Err),
-            _ if self.inbox.wants() => Ok(Want::Read { until }),
-            _ => Ok(Want::Wait { until }),
-        }
+        advanced.unwrap_or(Progress::Closed)
     }
 
-    /// Unless the peer took nothing for too long.
-    fn write(&mut self, now: Instant) -> Result<Want, M::Error> {
-        let stall = self.stall_deadline(now);
-        if stall.is_some_and(|at| now >= at) {
-            return self.error.take().map_or(Ok(Want::Close), Err);
-        }
-        Ok(Want::Write { until: self.until(now, stall) })
-    }
-
-    /// A deadline that is past, and that the machine could not act on for want of room, waits for the room.
-    fn until(&self, now: Instant, stall: Option<Instant>) -> Option<Instant> {
-        let machine = self.machine.deadline().filter(|at| *at > now);
-        [machine, stall].into_iter().flatten().min()
+    fn end(&mut self) -> Result<Want, M::Error> {
+        self.error.take().map_or(Ok(Want::Close), Err)
     }
 
     /// The event to deliver, and the right to answer it. `None` when [`want`](Self::want) did not just say
@@ -174,24 +161,13 @@ impl<'s, M: Machine> Link<'s, M> {
 
     /// The write side is shut down.
     pub fn shut(&mut self) {
-        self.shut = true;
+        self.pace.shut = true;
     }
 
     /// When a peer that takes nothing is cut off; `None` while nothing waits. For drivers that write outside of
     /// [`want`](Self::want).
     pub fn stall_deadline(&mut self, now: Instant) -> Option<Instant> {
-        if self.outbox.is_empty() {
-            self.stalled = None;
-            return None;
-        }
-        let sent = self.outbox.sent();
-        match self.stalled {
-            Some((before, since)) if before == sent => Some(since + self.stall),
-            _ => {
-                self.stalled = Some((sent, now));
-                Some(now + self.stall)
-            }
-        }
+        self.pace.stall_deadline(now, self.stall, &self.outbox)
     }
 
     /// Another machine takes the same boxes over, as after an upgrade: the bytes of the last event are given
@@ -205,10 +181,10 @@ impl<'s, M: Machine> Link<'s, M> {
             headroom: self.headroom,
             stall: self.stall,
             error: None,
-            shut: self.shut,
-            stalled: self.stalled,
+            pace: self.pace,
         }
     }
+
     /// The next connection in the same memory: nothing is left of this one. Where boxes are lent for ever (statics in a
     /// firmware), this is how they are used again.
     ///
@@ -226,6 +202,72 @@ impl<'s, M: Machine> Link<'s, M> {
     pub fn renew<N: Machine>(mut self, machine: N) -> Link<'s, N> {
         self.inbox.clear();
         self.outbox.clear();
-        Link { shut: false, stalled: None, ..self.switch(|_| machine) }
+        Link { pace: Pace::NEW, ..self.switch(|_| machine) }
+    }
+}
+
+/// What a link knows of its socket; nothing here depends on the machine, so it is compiled once for all of them.
+#[derive(Debug)]
+struct Pace {
+    /// The write side is.
+    shut: bool,
+    /// How much had been sent when it was last seen to grow; what a word holds of it, which tells one look from the next.
+    sent: usize,
+    /// When that was; `MAX` while nothing waits.
+    since: Instant,
+}
+
+impl Pace {
+    const NEW: Self = Self { shut: false, sent: 0, since: Instant::MAX };
+
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn stall_deadline(&mut self, now: Instant, stall: Duration, outbox: &Outbox<'_>) -> Option<Instant> {
+        if outbox.is_empty() {
+            self.since = Instant::MAX;
+            return None;
+        }
+        let sent = outbox.sent() as usize;
+        if self.since == Instant::MAX || self.sent != sent {
+            (self.sent, self.since) = (sent, now);
+        }
+        Some(self.since + stall)
+    }
+
+    /// What to do when there is no event.
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn want(
+        &self,
+        progress: Progress,
+        until: Option<Instant>,
+        inbox: &Inbox<'_>,
+        outbox: &Outbox<'_>,
+    ) -> Want {
+        // `Closed` means nothing more to say or to hear; what was said still goes out.
+        if !outbox.is_empty() {
+            Want::Write { until }
+        } else if outbox.is_finished() && !self.shut {
+            Want::Finish
+        } else if progress == Progress::Closed {
+            Want::Close
+        } else if inbox.wants() {
+            Want::Read { until }
+        } else {
+            Want::Wait { until }
+        }
+    }
+}
+
+fn is_past(deadline: Option<Instant>, now: Instant) -> bool {
+    deadline.is_some_and(|at| now >= at)
+}
+
+#[cfg_attr(not(target_os = "none"), inline)]
+#[cfg_attr(target_os = "none", inline(never))]
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        _ => one.or(other),
     }
 }

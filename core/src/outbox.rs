@@ -116,7 +116,8 @@ impl<'s> Outbox<'s> {
     ///
     /// # Errors
     /// [`Full`] when there is less room.
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(never))]
     pub fn claim(&mut self, n: usize) -> Result<&mut [u8], Full> {
         if n > self.room() {
             return Err(Full { needed: n });
@@ -175,7 +176,8 @@ impl<'s> Outbox<'s> {
     ///
     /// # Errors
     /// [`Full`] when there is less room.
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(never))]
     pub fn put(&mut self, parts: &[&[u8]]) -> Result<(), Full> {
         let n = parts.iter().map(|part| part.len()).sum();
         #[cfg(feature = "alloc")]

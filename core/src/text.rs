@@ -156,7 +156,10 @@ const SHORT: usize = 64;
 /// Whether `bytes` are UTF-8. Short text is mostly ASCII, and that check does not care for alignment.
 #[inline]
 pub(crate) fn is_utf8(bytes: &[u8]) -> bool {
-    if bytes.len() < SHORT {
+    if cfg!(target_os = "none") {
+        // Everybody else calls it, too, so it costs no flash.
+        core::str::from_utf8(bytes).is_ok()
+    } else if bytes.len() < SHORT {
         bytes.is_ascii() || is_short_utf8(bytes)
     } else {
         simdutf8::basic::from_utf8(bytes).is_ok()

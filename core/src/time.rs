@@ -46,7 +46,13 @@ impl Instant {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The moment so many nanoseconds after this one: machines that keep many waits keep them like that.
+    /// The moment at which a wait that begins now ends.
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub(crate) const fn after(self, wait: Millis) -> Self {
+        self.plus_nanos(wait.nanos())
+    }
+
     #[inline]
     pub(crate) const fn plus_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_add(nanos))
@@ -65,4 +71,37 @@ impl core::ops::Add<Duration> for Instant {
 /// wherever a wait begins.
 pub(crate) const fn nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
+}
+
+/// A wait as machines keep it: in whole milliseconds, rounded up; `u32::MAX` is for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Millis(u32);
+
+impl Millis {
+    pub(crate) const ZERO: Self = Self(0);
+    pub(crate) const NEVER: Self = Self(u32::MAX);
+
+    /// In 64 bits: wider arithmetic is thousands of bytes of a microcontroller's flash.
+    #[cfg_attr(target_os = "none", inline(always))]
+    pub(crate) const fn new(wait: Duration) -> Self {
+        let rest = wait.subsec_nanos().div_ceil(1_000_000) as u64;
+        let millis = wait.as_secs().saturating_mul(1000).saturating_add(rest);
+        Self(if millis < u32::MAX as u64 { millis as u32 } else { u32::MAX })
+    }
+
+    /// `None` is for ever.
+    #[cfg_attr(target_os = "none", inline(always))]
+    pub(crate) const fn new_or_never(wait: Option<Duration>) -> Self {
+        match wait {
+            Some(wait) => Self::new(wait),
+            None => Self::NEVER,
+        }
+    }
+
+    pub(crate) const fn nanos(self) -> u64 {
+        match self.0 {
+            u32::MAX => u64::MAX,
+            millis => millis as u64 * 1_000_000,
+        }
+    }
 }

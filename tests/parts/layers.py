@@ -15,9 +15,9 @@ CORE = ROOT / "core" / "src"
 # The floors of the core, lowest first. A module imports from lower floors; on the ground floors (base) also from its
 # own. Two protocols of one floor know nothing of each other.
 FLOORS = [
-    ("base", ["time", "entropy", "slide", "inbox", "outbox"]),
+    ("base", ["time", "entropy", "find", "slide", "inbox", "outbox"]),
     ("base", ["machine"]),
-    ("base", ["transport", "link", "text", "decimal", "json"]),
+    ("base", ["transport", "link", "text", "decimal", "base64", "json"]),
     ("protocol", ["http"]),
     ("protocol", ["sse", "ws", "polling"]),
     ("protocol", ["engineio"]),

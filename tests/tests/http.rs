@@ -5,7 +5,9 @@ use core::time::Duration;
 use proptest::prelude::*;
 use stillwire::{
     Inbox, Instant, Link, Machine, Outbox, Progress, Want,
-    http::{Answer, Config, Error, Event, Exchange, Fetch, Framing, RequestView, ResponseView, SendError},
+    http::{
+        Answer, Config, Error, Event, Exchange, Fetch, Framing, RequestView, ResponseView, SendError, Single,
+    },
 };
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -428,4 +430,27 @@ proptest! {
             Err(other) => panic!("{other:?}"),
         }
     }
+}
+
+/// What an exchange refuses at the head, for whatever reason, a machine for a single request refuses for the same one.
+#[test]
+fn a_single_request_is_refused_as_others_are() {
+    use stillwire_tests::{subjects::http::OfExchange, transcript::Transcript};
+
+    fn refused(mut machine: impl Machine<Error = Error>, bytes: &[u8]) -> Option<Error> {
+        let (mut inbox, mut outbox) = (Inbox::with_limit(16384), Outbox::with_limit(4096));
+        inbox.push(bytes);
+        machine.advance(now(), &mut inbox, &mut outbox).err()
+    }
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts/http/exchange/refused");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        let bytes = Transcript::parse(&text).input::<OfExchange>();
+        let by_exchange = refused(Exchange::new(Config::default()), &bytes);
+        let by_single = refused(Single::new(Config::default()), &bytes);
+        assert_eq!(by_single, by_exchange, "{}", entry.path().display());
+        count += usize::from(by_single.is_some());
+    }
+    assert!(count > 60, "{count}");
 }

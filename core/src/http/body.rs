@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::error::Error;
-use crate::Inbox;
+use crate::{Inbox, find::memchr};
 
 /// The longest line of chunked framing: a size with its extensions, or a trailer.
 const MAX_LINE: usize = 1024;
@@ -192,8 +192,7 @@ impl Body {
                     _ => return Err(Error::Chunk),
                 },
                 State::Size | State::Trailers => {
-                    let Some(end) =
-                        inbox.search(window.raw() + self.searched, |bytes| memchr::memchr(b'\n', bytes))
+                    let Some(end) = inbox.search(window.raw() + self.searched, |bytes| memchr(b'\n', bytes))
                     else {
                         self.searched = raw;
                         return if raw > MAX_LINE { Err(Error::Chunk) } else { Ok(Step::Starved) };
@@ -287,8 +286,11 @@ fn is_trailer(line: &[u8]) -> bool {
 }
 
 /// `token` of RFC 9110, 5.6.2.
-pub(super) fn is_token(name: &[u8]) -> bool {
-    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+pub(crate) fn is_token(name: &[u8]) -> bool {
+    let is_tchar = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+    };
     !name.is_empty() && name.iter().all(is_tchar)
 }
 
@@ -328,5 +330,14 @@ mod tests {
     fn trailers_have_a_name() {
         assert!(is_trailer(b"a: b") && is_trailer(b"a:"));
         assert!(!is_trailer(b"a") && !is_trailer(b": b") && !is_trailer(b" a: b") && !is_trailer(b"a : b"));
+    }
+
+    #[test]
+    fn tokens() {
+        let is = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        assert!(
+            (0..=255).all(|byte| is_token(&[byte]) == is(byte) && is_token(&[b'a', byte, b'a']) == is(byte))
+        );
+        assert!(!is_token(b""));
     }
 }

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+pub(super) use crate::time::Millis;
+
 /// Limits and waits of one connection. Every wait can be switched off with [`Duration::MAX`].
 ///
 /// Waits are kept in whole milliseconds (rounded up) and sizes in 32 bits; larger values count as "never" and as 4 GiB.
@@ -82,27 +84,8 @@ pub(super) struct Limits {
     pub(super) half_close: bool,
 }
 
-/// A wait in whole milliseconds; `u32::MAX` is for ever.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Millis(u32);
-
-impl Millis {
-    /// In 64 bits: wider arithmetic is thousands of bytes of a microcontroller's flash.
-    pub(super) const fn new(wait: Duration) -> Self {
-        let rest = wait.subsec_nanos().div_ceil(1_000_000) as u64;
-        let millis = wait.as_secs().saturating_mul(1000).saturating_add(rest);
-        Self(if millis < u32::MAX as u64 { millis as u32 } else { u32::MAX })
-    }
-
-    pub(super) const fn nanos(self) -> u64 {
-        match self.0 {
-            u32::MAX => u64::MAX,
-            millis => millis as u64 * 1_000_000,
-        }
-    }
-}
-
 impl Limits {
+    #[cfg_attr(target_os = "none", inline(always))]
     pub(super) fn new(config: &Config) -> Self {
         let small = |size| u32::try_from(size).unwrap_or(u32::MAX);
         Self {

@@ -1,6 +1,7 @@
 //! What happens on a connection, as views of the inbox.
 
-use super::view::{RequestView, ResponseView};
+use super::view::{RequestView, ResponseView, is_same};
+use crate::find::memchr;
 
 /// What happens on the server's side of a connection ([`Exchange`](super::Exchange)).
 #[derive(Clone, Copy, Debug)]
@@ -41,16 +42,22 @@ pub struct RequestHead<'i> {
 }
 
 impl<'i> RequestHead<'i> {
-    /// `bytes` went through [`head::parse_request`](super::head::parse_request).
+    /// Good for what went through [`head::parse_request`](super::head::parse_request); any other bytes are harmless.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn new(bytes: &'i [u8]) -> Self {
         let (line, lines) = Lines::after_first(bytes);
-        let cut = |text: &'i str| {
-            let at = text.bytes().position(|byte| byte == b' ').unwrap_or(text.len());
-            (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default())
-        };
-        let (method, rest) = cut(line);
-        let (target, rest) = cut(rest);
-        Self { method, target, version: cut(rest).0, lines }
+        let (method, rest) = cut_word(line);
+        let (target, version) = cut_word(rest);
+        Self { method, target, version, lines }
+    }
+
+    /// What stands behind the target.
+    pub(super) fn version(&self) -> &'i str {
+        self.version
+    }
+
+    pub(super) fn lines(&self) -> Lines<'i> {
+        self.lines
     }
 
     /// The method, as [`RequestView::method`], for as long as the inbox is borrowed.
@@ -67,7 +74,7 @@ impl<'i> RequestHead<'i> {
 
     /// All headers in order: names as they came, values without the white space around them.
     pub fn headers(&self) -> impl Iterator<Item = (&'i str, &'i [u8])> {
-        self.lines
+        self.lines.named()
     }
 }
 
@@ -118,7 +125,7 @@ impl<'i> ResponseHead<'i> {
 
     /// All headers in order: names as they came, values without the white space around them.
     pub fn headers(&self) -> impl Iterator<Item = (&'i str, &'i [u8])> {
-        self.lines
+        self.lines.named()
     }
 }
 
@@ -140,7 +147,7 @@ impl core::fmt::Debug for ResponseHead<'_> {
 
 /// The header lines of a checked head that were not read yet.
 #[derive(Clone, Copy)]
-struct Lines<'i>(&'i [u8]);
+pub(super) struct Lines<'i>(&'i [u8]);
 
 impl<'i> Lines<'i> {
     /// The first line and the header lines. A server tolerates one empty line in front (RFC 9112, 2.2).
@@ -150,25 +157,42 @@ impl<'i> Lines<'i> {
         (core::str::from_utf8(line).unwrap_or_default(), Self(rest))
     }
 
+    /// Whether the empty line comes.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.0 == b"\r\n"
+    }
+
+    fn named(self) -> impl Iterator<Item = (&'i str, &'i [u8])> {
+        self.map_while(|(name, value)| Some((core::str::from_utf8(name).ok()?, value)))
+    }
+
     fn values(self, name: &str) -> impl Iterator<Item = &'i [u8]> {
-        self.filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.filter(move |(other, _)| is_same(other, name)).map(|(_, value)| value)
     }
 }
 
 impl<'i> Iterator for Lines<'i> {
-    type Item = (&'i str, &'i [u8]);
+    type Item = (&'i [u8], &'i [u8]);
 
+    #[cfg_attr(target_os = "none", inline(never))]
     fn next(&mut self) -> Option<Self::Item> {
         let (line, rest) = cut_line(self.0)?;
+        let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
         self.0 = rest;
-        let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
-        Some((core::str::from_utf8(name).ok()?, value.get(1..)?.trim_ascii()))
+        Some((name, value.get(1..)?.trim_ascii()))
     }
+}
+
+/// What stands in front of the first space, and behind it.
+#[cfg_attr(target_os = "none", inline(never))]
+fn cut_word(text: &str) -> (&str, &str) {
+    let at = memchr(b' ', text.as_bytes()).unwrap_or(text.len());
+    (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default())
 }
 
 /// The first line without its CR LF, and what follows.
 fn cut_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (line, rest) = bytes.split_at_checked(memchr::memchr(b'\n', bytes)? + 1)?;
+    let (line, rest) = bytes.split_at_checked(memchr(b'\n', bytes)? + 1)?;
     Some((line.strip_suffix(b"\r\n")?, rest))
 }
 

@@ -6,6 +6,7 @@ use super::{
     error::{Error, SendError},
     event::{Event, RequestHead},
     head::{self, Kind, Search, has_no_body},
+    tail::Tail,
     wait::{For, Wait},
     write::{self, Ending},
 };
@@ -149,7 +150,7 @@ impl Exchange {
         write::check_response(status, headers, !body.is_empty())?;
         let is_small = self.body.rest().is_some_and(|rest| rest <= self.limits.drain());
         let keep = self.keep && (self.request == Request::Done || (is_small && !self.expects));
-        let length = (!has_no_body(status)).then_some(body.len() as u64);
+        let length = (!has_no_body(status)).then_some(body.len());
         let ending = Ending { length, chunked: false, keep, old: self.minor == 0 };
         write::response(status, headers, ending, if self.is_head { &[] } else { body }, outbox)?;
         (self.response, self.keep) = (Response::Done, keep);
@@ -215,12 +216,6 @@ impl Exchange {
     /// there is none. An answer that begins later says so (`connection: close`).
     pub fn close_after(&mut self) {
         self.keep = false;
-    }
-
-    /// Whether bytes that are written straight into the outbox are a piece of the answer: it was begun, ends with
-    /// the connection, and is not one to HEAD.
-    pub(crate) fn takes_raw(&self) -> bool {
-        self.response == Response::UntilClose && !self.is_head
     }
 
     fn check_owed(&self) -> Result<(), SendError> {
@@ -409,6 +404,14 @@ impl Exchange {
             Shown::Gone => self.phase = Phase::Closed,
             Shown::End | Shown::Nothing => {}
         }
+    }
+}
+
+/// What is written is the rest of an answer that was begun with [`Framing::UntilClose`] and is not one to HEAD; any other
+/// connection is at its end.
+impl From<Exchange> for Tail {
+    fn from(exchange: Exchange) -> Self {
+        Self::new(exchange.response == Response::UntilClose && !exchange.is_head, &exchange.limits)
     }
 }
 

@@ -40,6 +40,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Where flash is counted in kilobytes and a connection has one request, there is [`Single`]: the same heads and events, one answer,
+//! `connection: close`.
+//!
 //! Heads are views of the inbox and bodies are decoded where they lie: neither is copied out or stored. The two
 //! machines read by the same rules, and these are strict, because what two readers take for different things is
 //! how requests are smuggled: lines end with CR LF and nothing else, nothing is folded, there is one plain
@@ -68,11 +71,14 @@ mod head;
 mod interop;
 #[cfg(feature = "alloc")]
 mod route;
+mod single;
+mod tail;
 mod url;
 mod view;
 mod wait;
 mod write;
 
+pub(crate) use body::is_token;
 #[cfg(feature = "alloc")]
 pub use client::{RedirectError, Redirects, alternate_families, basic_credentials, is_credential, redirect};
 pub use config::Config;
@@ -82,9 +88,12 @@ pub use exchange::{Exchange, Framing};
 pub use fetch::Fetch;
 #[cfg(feature = "alloc")]
 pub use route::{Proxy, Step, Waits};
+pub use single::Single;
+pub use tail::Tail;
 pub use url::{Url, UrlError};
 pub use view::{RequestView, ResponseView};
 pub use write::check_headers;
+pub(crate) use write::head_and_body;
 
 #[cfg(test)]
 mod tests {

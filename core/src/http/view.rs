@@ -48,7 +48,7 @@ pub trait RequestView {
     /// The first value of a key of the query, as it stands (no percent-decoding); empty for a key without `=`.
     fn query(&self, key: &str) -> Option<&str> {
         let query = path_and_query(self.target()).1?;
-        let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let mut pairs = query.split(['&']).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         pairs.find_map(|(name, value)| (name == key).then_some(value))
     }
 
@@ -129,8 +129,16 @@ fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
     values.next().filter(|_| values.next().is_none())
 }
 
+#[cfg_attr(target_os = "none", inline(never))]
 pub(super) fn names_token(list: &[u8], token: &str) -> bool {
-    list.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    list.split(|byte| *byte == b',').any(|one| is_same(one.trim_ascii(), token))
+}
+
+/// Without regard to case.
+#[cfg_attr(not(target_os = "none"), inline)]
+#[cfg_attr(target_os = "none", inline(never))]
+pub(super) fn is_same(name: &[u8], other: &str) -> bool {
+    name.eq_ignore_ascii_case(other.as_bytes())
 }
 
 /// What stands in front of the first `://` and behind it. (The search for any text is a kilobyte of a microcontroller's flash.)

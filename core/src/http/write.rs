@@ -10,7 +10,7 @@ use crate::{Full, Outbox, decimal};
 /// The headers of an answer that say how it ends, besides the caller's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ending {
-    pub(super) length: Option<u64>,
+    pub(super) length: Option<usize>,
     pub(super) chunked: bool,
     pub(super) keep: bool,
     /// The client speaks HTTP/1.0, where keeping the connection must be said.
@@ -27,29 +27,22 @@ pub(super) fn response(
 ) -> Result<(), SendError> {
     let mut code = [0; 20];
     let mut length = [0; 20];
-    let code = decimal::write(u64::from(status), &mut code);
-    let length = ending.length.map(|n| decimal::write(n, &mut length));
+    let code = decimal::write_word(status.into(), &mut code);
+    let length = ending.length.map(|n| decimal::write_word(n, &mut length));
+    let (length_is, length): (&[u8], &[u8]) = length.map_or((b"", b""), |n| (b"\r\ncontent-length: ", n));
+    let coding: &[u8] = if ending.chunked { b"\r\ntransfer-encoding: chunked" } else { b"" };
     // RFC 9110, 7.8: who sends Upgrade says so in Connection.
     let upgrade = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
-    write(outbox, |put| {
-        put(&[b"HTTP/1.1 ", code, b" ", reason(status).as_bytes(), b"\r\n"]);
-        put_headers(headers, put);
-        if let Some(length) = length {
-            put(&[b"content-length: ", length, b"\r\n"]);
-        }
-        if ending.chunked {
-            put(&[b"transfer-encoding: chunked\r\n"]);
-        }
-        match (upgrade, ending.keep) {
-            (true, true) => put(&[b"connection: upgrade\r\n"]),
-            (true, false) => put(&[b"connection: upgrade, close\r\n"]),
-            (false, false) => put(&[b"connection: close\r\n"]),
-            (false, true) if ending.old => put(&[b"connection: keep-alive\r\n"]),
-            (false, true) => {}
-        }
-        put(&[b"\r\n", body]);
-    })?;
-    Ok(())
+    let connection: &[u8] = match (upgrade, ending.keep) {
+        (true, true) => b"\r\nconnection: upgrade",
+        (true, false) => b"\r\nconnection: upgrade, close",
+        (false, false) => b"\r\nconnection: close",
+        (false, true) if ending.old => b"\r\nconnection: keep-alive",
+        (false, true) => b"",
+    };
+    let first: [&[u8]; 4] = [b"HTTP/1.1 ", code, b" ", reason(status).as_bytes()];
+    let last = [length_is, length, coding, connection, b"\r\n\r\n"];
+    Ok(head_and_body(&first, headers, &last, &[body], outbox)?)
 }
 
 /// A whole request.
@@ -61,34 +54,25 @@ pub(super) fn request(
     outbox: &mut Outbox<'_>,
 ) -> Result<(), SendError> {
     let mut digits = [0; 20];
-    let size: usize = body.iter().map(|part| part.len()).sum();
+    let size = size(body);
     // RFC 9110, 8.6: a method that usually has a body says that it has none.
     let says_length = size > 0 || matches!(method, "POST" | "PUT" | "PATCH");
-    let length = decimal::write(size as u64, &mut digits);
-    write(outbox, |put| {
-        put(&[method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
-        put_headers(headers, put);
-        if says_length {
-            put(&[b"content-length: ", length, b"\r\n"]);
-        }
-        put(&[b"\r\n"]);
-        put(body);
-    })?;
-    Ok(())
+    let length = decimal::write_word(size, &mut digits);
+    let length_is: &[u8] = if says_length { b"\r\ncontent-length: " } else { b"" };
+    let length = if says_length { length } else { b"" };
+    let first = [method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1"];
+    Ok(head_and_body(&first, headers, &[length_is, length, b"\r\n\r\n"], body, outbox)?)
 }
 
 /// One chunk (RFC 9112, 7.1); `parts` hold at least one byte, because an empty chunk is the end.
 pub(super) fn chunk(parts: &[&[u8]], outbox: &mut Outbox<'_>) -> Result<(), Full> {
     let mut digits = [0; 16];
-    let size = hex(parts.iter().map(|part| part.len()).sum(), &mut digits);
-    write(outbox, |put| {
-        put(&[size, b"\r\n"]);
-        put(parts);
-        put(&[b"\r\n"]);
-    })
+    let size = hex(size(parts), &mut digits);
+    head_and_body(&[size, b"\r\n"], &[], parts, &[b"\r\n"], outbox)
 }
 
 /// Whether an answer can have this status and these headers.
+#[cfg_attr(target_os = "none", inline(never))]
 pub(super) fn check_response(status: u16, headers: &[(&str, &str)], has_body: bool) -> Result<(), SendError> {
     if !(200..=999).contains(&status) || (has_body && has_no_body(status)) {
         return Err(SendError::Unsuitable);
@@ -137,26 +121,32 @@ pub fn check_headers(headers: &[(&str, &str)], reserved: &[&str]) -> Result<(), 
     if headers.iter().all(is_good) { Ok(()) } else { Err(SendError::BadHeader) }
 }
 
-fn put_headers(headers: &[(&str, &str)], put: &mut dyn FnMut(&[&[u8]])) {
-    for (name, value) in headers {
-        put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
-    }
+/// The bytes of all parts.
+pub(super) fn size(parts: &[&[u8]]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
 }
 
-/// Calls `emit` twice: to measure, then to write.
-fn write(outbox: &mut Outbox<'_>, emit: impl Fn(&mut dyn FnMut(&[&[u8]]))) -> Result<(), Full> {
-    let mut size = 0;
-    emit(&mut |parts| size += parts.iter().map(|part| part.len()).sum::<usize>());
-    let mut room = outbox.claim(size)?;
-    emit(&mut |parts| {
-        for part in parts {
-            let (now, later) =
-                core::mem::take(&mut room).split_at_mut_checked(part.len()).unwrap_or_default();
-            now.copy_from_slice(part.get(..now.len()).unwrap_or_default());
-            room = later;
-        }
-    });
-    Ok(())
+/// All of it or nothing: the `first` line (and headers that are written in pieces), without the CR LF at its end; `headers`; what
+/// is `last` of the head; and the body.
+#[cfg_attr(target_os = "none", inline(never))]
+pub(crate) fn head_and_body(
+    first: &[&[u8]],
+    headers: &[(&str, &str)],
+    last: &[&[u8]],
+    body: &[&[u8]],
+    outbox: &mut Outbox<'_>,
+) -> Result<(), Full> {
+    let lines = headers.iter().fold(0, |sum, (name, value)| sum + name.len() + value.len() + 4);
+    let needed = size(first) + lines + size(last) + size(body);
+    if outbox.room() < needed {
+        return Err(Full { needed });
+    }
+    outbox.put(first)?;
+    for (name, value) in headers {
+        outbox.put(&[b"\r\n", name.as_bytes(), b": ", value.as_bytes()])?;
+    }
+    outbox.put(last)?;
+    outbox.put(body)
 }
 
 fn hex(mut n: usize, digits: &mut [u8; 16]) -> &[u8] {

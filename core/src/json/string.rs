@@ -1,7 +1,7 @@
 //! Strings unescaped and escaped, and whole numbers.
 
 use super::Invalid;
-use crate::decimal;
+use crate::{decimal, slide::slide};
 
 /// What to do with an escaped half of a surrogate pair without its other half, which no UTF-8 can say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +22,7 @@ pub fn unescape(bytes: &mut [u8], lone: Lone) -> Result<usize, Invalid> {
     loop {
         let run = plain(bytes.get(from..).unwrap_or_default());
         if to < from && run > 0 {
-            bytes.copy_within(from..from + run, to);
+            slide(bytes, from..from + run, to);
         }
         (from, to) = (from + run, to + run);
         let Some(rest) = bytes.get(from..).filter(|rest| !rest.is_empty()) else { return Ok(to) };
@@ -86,7 +86,7 @@ pub fn escape(text: &[u8], out: &mut [u8]) -> usize {
     let mut pen = Pen { out, at: 0 };
     let mut rest = text;
     loop {
-        let (run, behind) = rest.split_at(plain(rest));
+        let (run, behind) = rest.split_at_checked(plain(rest)).unwrap_or_default();
         pen.put(run);
         let Some((byte, behind)) = behind.split_first() else { return pen.at };
         match short(*byte) {

@@ -8,7 +8,10 @@
 //! Writing takes records as they lie in a pipe, without a copy; reading takes whatever formatting JSON allows.
 
 use super::record;
-use crate::json::{self, Invalid, Scanner};
+use crate::{
+    find::{memchr_iter, memrchr},
+    json::{self, Invalid, Scanner},
+};
 
 /// What a body may need around one record: the longest number, names and brackets.
 pub(super) const AROUND: usize = 41;
@@ -30,7 +33,7 @@ pub(super) fn cut(lines: &[u8], count: u64, max_bytes: usize, max_messages: usiz
         return Cut { bytes: lines.len(), count };
     }
     let mut cut = Cut { bytes: 0, count: 0 };
-    for end in memchr::memchr_iter(b'\n', lines).map(|at| at + 1) {
+    for end in memchr_iter(b'\n', lines).map(|at| at + 1) {
         // The first always fits: nobody writes a larger one.
         if cut.count == max_messages || (end > room && cut.count > 0) {
             break;
@@ -56,7 +59,7 @@ impl<'a> Batch<'a> {
     /// `lines` are whole records, at least one; `number` is what stands under `name`.
     pub(super) fn new(name: &str, number: u64, lines: &'a [u8], count: u64) -> Self {
         let inside = lines.strip_suffix(record::END).unwrap_or(lines);
-        let last = memchr::memrchr(b'\n', inside).map_or(0, |at| at + 1);
+        let last = memrchr(b'\n', inside).map_or(0, |at| at + 1);
         let closed = lines.get(last..).filter(|line| record::is_closed(line));
         let lines = match closed {
             Some(_) => lines.get(..last.saturating_sub(record::END.len())).unwrap_or_default(),

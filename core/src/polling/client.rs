@@ -41,6 +41,7 @@ use super::{
 };
 use crate::{
     Entropy, Inbox, Incoming, Instant, Kind, Machine, Outbox, Progress, SendError, Text, Transport,
+    find::{memchr_iter, memrchr},
     json::{Invalid, Scanner},
 };
 
@@ -198,8 +199,8 @@ impl Client {
         // Whole records, not many more than can go.
         let chunk = outbox.chunk();
         let near = chunk.get(..self.config.max_bytes).unwrap_or(chunk);
-        let near = near.get(..memchr::memrchr(b'\n', near)? + 1)?;
-        let count = memchr::memchr_iter(b'\n', near).count() as u64;
+        let near = near.get(..memrchr(b'\n', near)? + 1)?;
+        let count = memchr_iter(b'\n', near).count() as u64;
         self.sent = batch::cut(near, count, self.config.max_bytes, self.config.max_messages);
         let lines = near.get(..self.sent.bytes)?;
         let batch = Batch::new("seq", self.acked + 1, lines, self.sent.count);
@@ -383,7 +384,7 @@ impl Client {
         let bytes = if count == self.sent.count {
             self.sent.bytes
         } else {
-            let ends = memchr::memchr_iter(b'\n', outbox.chunk());
+            let ends = memchr_iter(b'\n', outbox.chunk());
             ends.take(usize::try_from(count).unwrap_or(usize::MAX)).last().map_or(0, |at| at + 1)
         };
         outbox.advance(bytes);

@@ -7,7 +7,9 @@ use super::{
     batch::AROUND,
     record::{self, Content, GOODBYE},
 };
-use crate::{Full, Inbox, Incoming, Instant, Kind, Machine, Outbox, Progress, SendError, Text, Transport};
+use crate::{
+    Full, Inbox, Incoming, Instant, Kind, Machine, Outbox, Progress, SendError, Text, Transport, find::memchr,
+};
 
 /// One end of a polling connection: whole messages over boxes that hold records.
 ///
@@ -142,7 +144,7 @@ impl Connection {
     fn receive(&mut self, inbox: &mut Inbox<'_>) -> Result<Option<Content>, Error> {
         let limit = self.max_line.min(inbox.capacity());
         let from = self.searched;
-        let Some(end) = inbox.search(from, |bytes| memchr::memchr(b'\n', bytes)) else {
+        let Some(end) = inbox.search(from, |bytes| memchr(b'\n', bytes)) else {
             self.searched = inbox.unread().len();
             return if self.searched >= limit { Err(Error::TooLarge { limit }) } else { Ok(None) };
         };

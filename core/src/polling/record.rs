@@ -11,7 +11,7 @@
 
 use core::ops::Range;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use ::base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::Error;
 use crate::{
@@ -116,13 +116,13 @@ pub(super) fn write_binary(parts: &[&[u8]], out: &mut [u8]) {
             held = put(&mut block, held, now);
             rest = later;
             if held == block.len() {
-                at += STANDARD.encode_slice(block, out.get_mut(at..).unwrap_or_default()).unwrap_or(0);
+                at += encode(&block, out.get_mut(at..).unwrap_or_default());
                 held = 0;
             }
         }
     }
     let rest = block.get(..held).unwrap_or_default();
-    at += STANDARD.encode_slice(rest, out.get_mut(at..).unwrap_or_default()).unwrap_or(0);
+    at += encode(rest, out.get_mut(at..).unwrap_or_default());
     put(out, at, BINARY.1);
 }
 
@@ -145,8 +145,22 @@ fn put(out: &mut [u8], at: usize, bytes: &[u8]) -> usize {
     at + bytes.len()
 }
 
+/// Writes base64 to the beginning of `out`; how much.
+fn encode(bytes: &[u8], out: &mut [u8]) -> usize {
+    if cfg!(target_os = "none") {
+        let len = bytes.len().div_ceil(3) * 4;
+        return out
+            .get_mut(..len)
+            .map_or(0, |out| crate::base64::encode(crate::base64::STANDARD, bytes, out));
+    }
+    STANDARD.encode_slice(bytes, out).unwrap_or(0)
+}
+
 /// Decodes base64 in place.
 fn decode(bytes: &mut [u8]) -> Option<usize> {
+    if cfg!(target_os = "none") {
+        return crate::base64::decode(bytes);
+    }
     let mut block = [0; 256];
     let (mut from, mut to) = (0, 0);
     while from < bytes.len() {

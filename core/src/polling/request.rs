@@ -1,12 +1,10 @@
 //! What a request asks for, and why it may be refused.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use super::answer::{
     Answer,
     Part::{Number, Text},
 };
-use crate::{Entropy, json};
+use crate::{Entropy, base64, json};
 
 /// The name of a session: 16 random bytes as 22 characters of base64url. Who knows it has the session, so it is a
 /// secret: `Debug` does not show it.
@@ -18,7 +16,7 @@ impl Sid {
     #[must_use]
     pub fn new(entropy: &mut Entropy) -> Self {
         let mut characters = [b'A'; 22];
-        let _ = URL_SAFE_NO_PAD.encode_slice(entropy.take::<16>(), &mut characters);
+        base64::encode(base64::URL_SAFE, &entropy.take::<16>(), &mut characters);
         Self(characters)
     }
 
@@ -88,7 +86,7 @@ impl Request {
         match method {
             "GET" => {
                 let mut values =
-                    query.unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("after="));
+                    query.unwrap_or_default().split(['&']).filter_map(|pair| pair.strip_prefix("after="));
                 match (values.next().and_then(|digits| json::integer(digits.as_bytes())), values.next()) {
                     (Some(after), None) => Ok(Self::Receive { sid, after }),
                     _ => Err(Refused::BadRequest { why: "after" }),

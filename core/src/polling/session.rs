@@ -38,7 +38,10 @@ use super::{
     record::{self, GOODBYE},
     request::{Refused, Sid},
 };
-use crate::{Inbox, Instant};
+use crate::{
+    Inbox, Instant,
+    find::{memchr_iter, memrchr},
+};
 
 /// What a receiver finds.
 #[derive(Clone, Copy, Debug)]
@@ -286,7 +289,7 @@ impl<'s> Session<'s> {
         } else {
             // Only part of the last batch, or one before it.
             let count = usize::try_from(after - self.acked).unwrap_or(usize::MAX);
-            let ends = memchr::memchr_iter(b'\n', self.desk.waiting());
+            let ends = memchr_iter(b'\n', self.desk.waiting());
             ends.take(count).last().map_or(0, |at| at + 1)
         };
         self.acked = after;
@@ -375,8 +378,8 @@ impl<'s> Session<'s> {
         }
         self.crowded = n < bytes.len();
         let taken = bytes.get(..n).unwrap_or_default();
-        if let Some(last) = memchr::memrchr(b'\n', taken) {
-            self.written += memchr::memchr_iter(b'\n', taken).count() as u64;
+        if let Some(last) = memrchr(b'\n', taken) {
+            self.written += memchr_iter(b'\n', taken).count() as u64;
             self.whole = before + last + 1;
         } else if n < bytes.len() && self.whole == 0 {
             // A record that never ends: somebody else's machine writes here.

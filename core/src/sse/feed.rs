@@ -1,4 +1,4 @@
-//! The sending side: a machine over an exchange whose answer does not end.
+//! The sending side: an answer that does not end, and a clock.
 
 use core::time::Duration;
 
@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     Entropy, Inbox, Incoming, Instant, Kind, Machine, Outbox, Progress, SendError, Transport,
-    http::{self, Exchange, Framing, RequestView},
+    http::{self, Exchange, Framing, RequestView, Tail},
+    time::Millis,
 };
 
 /// What keeps a silent stream alive: a comment (HTML 9.2.7).
@@ -30,8 +31,9 @@ const KEEP_ALIVE: &[u8] = b":\n\n";
 /// itself, and whether to drop the block or the subscriber is yours to decide. The only event is [`Gone`].
 #[derive(Debug)]
 pub struct Feed {
-    below: Below,
-    config: FeedConfig,
+    tail: Tail,
+    /// How long nothing may be sent.
+    keep_alive: Millis,
     /// When the next comment is due; set by `advance` after something was sent.
     due: Option<Instant>,
     /// How old the stream may become, and what the subscriber is told then.
@@ -44,23 +46,6 @@ struct Life {
     retry: Duration,
     /// Set by `advance`.
     ends: Option<Instant>,
-}
-
-/// Who frames the answer.
-#[derive(Debug)]
-enum Below {
-    Exchange(Exchange),
-    /// Another HTTP stack: the outbox is a body, and the inbox knows only an end.
-    Body(Body),
-}
-
-/// How far a body has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Body {
-    Open,
-    /// The subscriber has left; the event is shown.
-    Gone,
-    Done,
 }
 
 impl Feed {
@@ -99,13 +84,17 @@ impl Feed {
         exchange.begin(200, all.get(..len).unwrap_or_default(), Framing::UntilClose, outbox)
     }
 
-    /// A feed over an exchange whose answer was begun with [`begin`](Self::begin):
-    /// `link.switch(|exchange| Feed::over(exchange, FeedConfig::default()))`.
+    /// A feed over an exchange whose answer was begun with [`begin`](Self::begin), or a [`Single`](http::Single) whose answer
+    /// was begun with [`HEADERS`](Self::HEADERS): `link.switch(|exchange| Feed::over(exchange, FeedConfig::default()))`.
     ///
-    /// If the request was HEAD, the answer ends with its head.
+    /// If the request was HEAD, the answer ends with its head. What is left of a body that it came with is dropped.
     #[must_use]
-    pub fn over(exchange: Exchange, config: FeedConfig) -> Self {
-        Self { below: Below::Exchange(exchange), config, due: None, life: None }
+    pub fn over(answer: impl Into<Tail>, config: FeedConfig) -> Self {
+        Self::new(answer.into(), config)
+    }
+
+    fn new(tail: Tail, config: FeedConfig) -> Self {
+        Self { tail, keep_alive: Millis::new_or_never(config.keep_alive), due: None, life: None }
     }
 
     /// Refuses a subscriber: status 503, and when to come back, in whole seconds. Answer so when there are too many
@@ -157,7 +146,7 @@ impl Feed {
     /// ```
     #[must_use]
     pub fn as_body(config: FeedConfig) -> Self {
-        Self { below: Below::Body(Body::Open), config, due: None, life: None }
+        Self::new(Tail::of_body(), config)
     }
 
     /// Where the subscriber wants to go on: the `Last-Event-ID` header (HTML 9.2.4). `None` when it is missing, empty,
@@ -215,23 +204,13 @@ impl Feed {
     /// Ends the stream: what waits is still sent, then the connection closes. Browsers will connect again.
     /// Nothing happens when it has ended already.
     pub fn end(&mut self, outbox: &mut Outbox<'_>) {
-        match &mut self.below {
-            // It fails only when there is nothing to end.
-            Below::Exchange(exchange) => drop(exchange.end(outbox)),
-            Below::Body(body) => {
-                *body = if *body == Body::Open { Body::Done } else { *body };
-                outbox.finish();
-            }
-        }
+        self.tail.end(outbox);
     }
 
     /// Whether blocks can be sent.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        match &self.below {
-            Below::Exchange(exchange) => exchange.takes_raw(),
-            Below::Body(body) => *body == Body::Open,
-        }
+        self.tail.is_open()
     }
 
     fn check_open(&self) -> Result<(), SendError> {
@@ -253,35 +232,21 @@ impl Feed {
 
     /// Sends the comment when it is due.
     fn keep_alive(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
-        let Some(every) = self.config.keep_alive else { return };
-        if now >= *self.due.get_or_insert(now + every) {
+        if self.keep_alive == Millis::NEVER {
+            return;
+        }
+        let next = now.after(self.keep_alive);
+        if now >= *self.due.get_or_insert(next) {
             // Where there is no room, something waits, and will be heard.
             let _ = outbox.put(&[KEEP_ALIVE]);
-            self.due = Some(now + every);
-        }
-    }
-}
-
-impl Body {
-    fn advance(&mut self, inbox: &mut Inbox<'_>, outbox: &mut Outbox<'_>) -> Progress {
-        inbox.consume(inbox.unread().len());
-        match self {
-            Self::Open if inbox.is_finished() => {
-                *self = Self::Gone;
-                outbox.finish();
-                Progress::Event
-            }
-            Self::Open => Progress::NeedInput,
-            Self::Gone | Self::Done => {
-                *self = Self::Done;
-                Progress::Closed
-            }
+            self.due = Some(next);
         }
     }
 }
 
 impl Machine for Feed {
     type Event<'i> = Gone;
+    /// Nothing that a subscriber says is wrong: there never is one.
     type Error = http::Error;
 
     fn advance(
@@ -290,56 +255,31 @@ impl Machine for Feed {
         inbox: &mut Inbox<'_>,
         outbox: &mut Outbox<'_>,
     ) -> Result<Progress, http::Error> {
-        loop {
-            let progress = match &mut self.below {
-                Below::Exchange(exchange) => exchange.advance(now, inbox, outbox)?,
-                Below::Body(body) => body.advance(inbox, outbox),
-            };
-            match progress {
-                // What is left of a body that the request came with is nobody's.
-                Progress::Event if self.event(inbox).is_none() => {}
-                Progress::NeedInput if self.is_open() => {
-                    if self.grow_old(now, outbox) {
-                        continue;
-                    }
-                    self.keep_alive(now, outbox);
-                    return Ok(progress);
-                }
-                Progress::NeedInput => {
-                    // HEAD: the answer is complete.
-                    let Below::Exchange(exchange) = &mut self.below else { return Ok(progress) };
-                    if exchange.end(outbox).is_err() {
-                        return Ok(progress);
-                    }
-                }
-                _ => return Ok(progress),
-            }
+        let progress = self.tail.advance(now, inbox, outbox);
+        if !self.is_open() {
+            return Ok(progress);
         }
+        if self.grow_old(now, outbox) {
+            return Ok(self.tail.advance(now, inbox, outbox));
+        }
+        self.keep_alive(now, outbox);
+        Ok(progress)
     }
 
-    fn event(&self, inbox: &Inbox<'_>) -> Option<Gone> {
-        let is_gone = match &self.below {
-            Below::Exchange(exchange) => matches!(exchange.event(inbox)?, http::Event::Gone),
-            Below::Body(body) => *body == Body::Gone,
-        };
-        is_gone.then_some(Gone)
+    fn event(&self, _inbox: &Inbox<'_>) -> Option<Gone> {
+        self.tail.is_gone().then_some(Gone)
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let due = self.due.filter(|_| self.is_open());
-        let ends = self.life.and_then(|life| life.ends).filter(|_| self.is_open());
-        let below = match &self.below {
-            Below::Exchange(exchange) => exchange.deadline(),
-            Below::Body(_) => None,
-        };
-        [below, due, ends].into_iter().flatten().min()
+        if !self.is_open() {
+            return self.tail.deadline();
+        }
+        let ends = self.life.and_then(|life| life.ends);
+        [self.due, ends].into_iter().flatten().min()
     }
 
-    fn release(&mut self, inbox: &mut Inbox<'_>) {
-        match &mut self.below {
-            Below::Exchange(exchange) => exchange.release(inbox),
-            Below::Body(body) => *body = if *body == Body::Gone { Body::Done } else { *body },
-        }
+    fn release(&mut self, _inbox: &mut Inbox<'_>) {
+        self.tail.release();
     }
 }
 

@@ -2,18 +2,19 @@
 
 use super::{
     Config, Connection, UpgradeError,
-    upgrade::{accept_for, is_key, is_token},
+    upgrade::{KEY, accept_for, key},
 };
 #[cfg(feature = "deflate")]
 use super::{Deflate, upgrade::Text128};
 use crate::{
-    Full, Outbox,
-    http::{RequestView, SendError},
+    Outbox,
+    http::{RequestView, SendError, head_and_body, is_token},
 };
 
 /// More subprotocols than anybody offers; it keeps the search for duplicates short.
 const MAX_SUBPROTOCOLS: usize = 32;
 
+const SUBPROTOCOLS: &str = "sec-websocket-protocol";
 const FRONT: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Accept: ";
 
@@ -160,24 +161,22 @@ impl<'a> Accept<'a> {
         if !headers.iter().all(|(name, value)| may_be_added(name, value)) {
             return Err(SendError::BadHeader);
         }
-        let subprotocol = self.subprotocol.map(|name| ("Sec-WebSocket-Protocol", name));
-        let extensions = self.extensions().map(|value| ("Sec-WebSocket-Extensions", value));
-        let headers = || subprotocol.iter().chain(&extensions).chain(headers);
-        let size = |sum: usize, (name, value): &(&str, &str)| sum + name.len() + value.len() + 4;
-        let needed = headers().fold(FRONT.len() + value.len() + 4, size);
-        if outbox.room() < needed {
-            return Err(SendError::Full(Full { needed }));
-        }
-        outbox.put(&[FRONT, value, b"\r\n"])?;
-        for (name, value) in headers() {
-            outbox.put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"])?;
-        }
-        Ok(outbox.put(&[b"\r\n"])?)
+        let name = |name: &'static [u8], value: Option<&str>| if value.is_some() { name } else { b"" };
+        let (subprotocol, extensions) = (self.subprotocol, self.extensions());
+        let first = [
+            FRONT,
+            value,
+            name(b"\r\nSec-WebSocket-Protocol: ", subprotocol),
+            subprotocol.unwrap_or_default().as_bytes(),
+            name(b"\r\nSec-WebSocket-Extensions: ", extensions),
+            extensions.unwrap_or_default().as_bytes(),
+        ];
+        Ok(head_and_body(&first, headers, &[b"\r\n\r\n"], &[], outbox)?)
     }
 }
 
 /// RFC 6455 §4.2.1: everything but the method. Gives the key.
-fn upgraded(request: &impl RequestView) -> Result<&[u8], UpgradeError> {
+fn upgraded(request: &impl RequestView) -> Result<&[u8; KEY], UpgradeError> {
     if request.version_minor() < 1 {
         return Err(UpgradeError::HttpVersion);
     }
@@ -190,7 +189,7 @@ fn upgraded(request: &impl RequestView) -> Result<&[u8], UpgradeError> {
     if request.only("sec-websocket-version") != Some(b"13") {
         return Err(UpgradeError::Version);
     }
-    let key = request.only("sec-websocket-key").filter(|key| is_key(key)).ok_or(UpgradeError::Key)?;
+    let key = request.only("sec-websocket-key").and_then(key).ok_or(UpgradeError::Key)?;
     if request.header("transfer-encoding").is_some() || request.values("content-length").any(|n| n != b"0") {
         return Err(UpgradeError::Body);
     }
@@ -244,22 +243,28 @@ fn strip_prefix<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
 
 /// §4.2.2, 5.5: the client lists them in its order of preference.
 fn choose<'a>(request: &impl RequestView, offered: &[&'a str]) -> Result<Option<&'a str>, UpgradeError> {
-    let mut seen: [&[u8]; MAX_SUBPROTOCOLS] = [&[]; MAX_SUBPROTOCOLS];
-    let tokens = request.values("sec-websocket-protocol").flat_map(|list| list.split(|byte| *byte == b','));
-    let mut slots = seen.iter_mut();
-    let mut chosen = None;
-    for token in tokens.map(<[u8]>::trim_ascii) {
-        let slot = slots.next().filter(|_| is_token(token)).ok_or(UpgradeError::Subprotocols)?;
-        *slot = token;
-        chosen = chosen.or_else(|| offered.iter().find(|offer| offer.as_bytes() == token).copied());
-    }
-    let used = seen.split(|token| token.is_empty()).next().unwrap_or_default();
-    for (i, token) in used.iter().enumerate() {
-        if used.iter().skip(i + 1).any(|other| other == token) {
-            return Err(UpgradeError::Subprotocols);
+    let (mut chosen, mut count) = (None, 0);
+    for list in request.values(SUBPROTOCOLS) {
+        for token in list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            count += 1;
+            if count > MAX_SUBPROTOCOLS || !is_token(token) || times(request, token) != 1 {
+                return Err(UpgradeError::Subprotocols);
+            }
+            chosen = chosen.or_else(|| offered.iter().find(|offer| offer.as_bytes() == token).copied());
         }
     }
     Ok(chosen)
+}
+
+/// How often the client lists it.
+fn times(request: &impl RequestView, token: &[u8]) -> usize {
+    let mut times = 0;
+    for list in request.values(SUBPROTOCOLS) {
+        for other in list.split(|byte| *byte == b',') {
+            times += usize::from(other.trim_ascii() == token);
+        }
+    }
+    times
 }
 
 /// Whether an application may put this header into the answer.

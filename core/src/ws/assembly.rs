@@ -66,14 +66,16 @@ impl Message {
 
 /// The length of the whole characters in front. At most three bytes follow, which can still become one.
 fn whole_characters(bytes: &[u8]) -> Result<usize, Error> {
-    let (whole, rest) = bytes.split_at_checked(cut_character(bytes)).unwrap_or((bytes, &[]));
+    // From the front where flash is scarce: the check of core finds the cut by itself.
+    let cut = if cfg!(target_os = "none") { 0 } else { cut_character(bytes) };
+    let (whole, rest) = bytes.split_at_checked(cut).unwrap_or((bytes, &[]));
     if !is_utf8(whole) {
         return Err(Error::NotUtf8);
     }
     match core::str::from_utf8(rest) {
         Ok(_) => Ok(bytes.len()),
         // No length: the end came too early, nothing else is wrong.
-        Err(error) if error.error_len().is_none() && error.valid_up_to() == 0 => Ok(whole.len()),
+        Err(error) if error.error_len().is_none() => Ok(whole.len() + error.valid_up_to()),
         Err(_) => Err(Error::NotUtf8),
     }
 }

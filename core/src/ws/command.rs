@@ -2,7 +2,8 @@
 
 use super::{
     Connection, Header, Opcode, close, is_close_code,
-    mask::{copy, rotated},
+    mask::copy,
+    masked::total,
     state::{CONTROL_ROOM, State},
 };
 use crate::{Full, Inbox, Incoming, Kind, Machine, Outbox, SendError, Text, Transport};
@@ -206,30 +207,20 @@ impl Connection {
         keep: usize,
         outbox: &mut Outbox<'_>,
     ) -> Result<(), Full> {
-        let len = total(parts);
-        let mut header = Header { fin, opcode, key: (!self.server).then_some([0; 4]), len: len as u64 };
-        let needed = len.saturating_add(header.size() + keep);
-        if outbox.room() < needed {
-            return Err(Full { needed });
-        }
-        // A key is taken only for a frame that fits: who fails changes nothing.
-        if let Some(entropy) = &mut self.entropy {
-            header.key = Some(entropy.take());
-        }
-        outbox.put(&[header.emit().as_bytes()])?;
-        let mut key = header.key;
-        for mut part in parts.iter().copied() {
-            if key.is_none() {
-                outbox.put(&[part])?;
-                continue;
+        let Some(entropy) = &mut self.entropy else {
+            let len = total(parts);
+            let header = Header { fin, opcode, key: None, len: len as u64 };
+            let needed = len.saturating_add(header.size() + keep);
+            if outbox.room() < needed {
+                return Err(Full { needed });
             }
-            outbox.put_with(part.len(), |to| {
-                let (now, later) = part.split_at_checked(to.len()).unwrap_or_default();
-                copy(key, now, to);
-                (part, key) = (later, key.map(|key| rotated(key, now.len())));
-            })?;
-        }
-        Ok(())
+            outbox.put(&[header.emit().as_bytes()])?;
+            return outbox.put(parts);
+        };
+        #[cfg(target_os = "none")]
+        return self.masked.map_or(Ok(()), |masked| masked(entropy, fin, opcode, parts, keep, outbox));
+        #[cfg(not(target_os = "none"))]
+        super::masked::masked(entropy, fin, opcode, parts, keep, outbox)
     }
 }
 
@@ -239,12 +230,6 @@ fn write_frame(header: &Header, part: &[u8], room: &mut [u8]) -> Option<()> {
     let size = header.size();
     copy(header.key, part, room.get_mut(size..size + part.len())?);
     Some(())
-}
-
-/// The bytes of all parts.
-#[inline]
-pub(super) fn total(parts: &[&[u8]]) -> usize {
-    parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()))
 }
 
 pub(super) const fn opcode(kind: Kind) -> Opcode {

@@ -3,13 +3,8 @@
 use zlib_rs::{Deflate as State, DeflateConfig, DeflateFlush};
 
 use super::{
-    Compress, Connection, Header, Opcode,
-    command::{opcode, total},
-    deflate::Deflate,
-    extension::END,
-    header::COMPRESSED,
-    mask::apply_mask,
-    state::CONTROL_ROOM,
+    Compress, Connection, Header, Opcode, command::opcode, deflate::Deflate, extension::END,
+    header::COMPRESSED, mask::apply_mask, masked::total, state::CONTROL_ROOM,
 };
 use crate::{Full, Kind, Outbox, SendError};
 

@@ -2,9 +2,9 @@
 
 use super::{
     Connection, Error, Event, Opcode, close, mask,
-    state::{NEVER, REPLY_ROOM, Shown, State, Step},
+    state::{REPLY_ROOM, Shown, State, Step},
 };
-use crate::{Inbox, Instant, Machine, Outbox, Progress, Text, text::is_utf8};
+use crate::{Inbox, Instant, Machine, Outbox, Progress, Text, text::is_utf8, time::Millis};
 
 impl Connection {
     /// One whole, unfragmented data frame: the first thing to try. `None` is for the slow path; `Some(false)` is a
@@ -65,7 +65,7 @@ impl Connection {
                 State::Open => {}
                 State::Closing => {
                     // Looked at before the input: frames that keep coming do not put it off.
-                    if now >= *self.until.get_or_insert(now.plus_nanos(self.config.close_within)) {
+                    if self.is_late(now) {
                         return Err(self.fail(Error::TimedOut, outbox));
                     }
                 }
@@ -78,7 +78,7 @@ impl Connection {
             match self.step(inbox, outbox) {
                 Ok(Step::NeedInput) => break,
                 Ok(step) => {
-                    (self.heard, self.pinged) = (now, None);
+                    (self.heard, self.pinged) = (now, false);
                     if matches!(step, Step::Event) {
                         self.keep_room(inbox);
                         self.ready = self.is_open() && self.message.is_none();
@@ -98,7 +98,7 @@ impl Connection {
         self.close_gap(inbox);
         self.keep_room(inbox);
         self.keep_alive(now, outbox)?;
-        self.ready = self.is_open() && self.message.is_none() && self.pinged.is_none();
+        self.ready = self.is_open() && self.message.is_none() && !self.pinged;
         Ok(Progress::NeedInput)
     }
 
@@ -120,29 +120,36 @@ impl Connection {
     }
 
     fn keep_alive(&mut self, now: Instant, outbox: &mut Outbox<'_>) -> Result<(), Error> {
-        if self.state != State::Open || self.config.ping_every == NEVER {
-            return Ok(());
-        }
-        match self.pinged {
-            None if now >= self.heard.plus_nanos(self.config.ping_every) => {
-                // There is room: `REPLY_ROOM` was there, and nothing was written since.
-                if self.write(Opcode::Ping, &[], outbox).is_ok() {
-                    self.pinged = Some(now);
-                }
-                Ok(())
+        if self.is_open() && self.patience().is_some_and(|until| now >= until) {
+            if self.pinged {
+                return Err(self.fail(Error::TimedOut, outbox));
             }
-            Some(since) if now >= since.plus_nanos(self.config.pong_within) => {
-                Err(self.fail(Error::TimedOut, outbox))
+            // There is room: `REPLY_ROOM` was there, and nothing was written since.
+            if self.write(Opcode::Ping, &[], outbox).is_ok() {
+                (self.heard, self.pinged) = (now, true);
             }
-            _ => Ok(()),
         }
+        Ok(())
+    }
+
+    /// How long silence is borne: until a ping is due, or the end.
+    fn patience(&self) -> Option<Instant> {
+        let within = if self.pinged { self.config.pong_within } else { self.config.ping_every };
+        (self.config.ping_every != Millis::NEVER).then(|| self.heard.after(within))
+    }
+
+    /// Whether closing or lingering, which begins now if it has not begun, has taken too long.
+    fn is_late(&mut self, now: Instant) -> bool {
+        if self.until == Instant::MAX {
+            self.until = now.after(self.config.close_within);
+        }
+        now >= self.until && self.until < Instant::MAX
     }
 
     fn linger(&mut self, now: Instant, inbox: &mut Inbox<'_>, outbox: &mut Outbox<'_>) -> Progress {
         inbox.consume(inbox.unread().len());
         (self.held, self.raw) = (0, 0);
-        let until = *self.until.get_or_insert(now.plus_nanos(self.config.close_within));
-        if now < until && !inbox.is_finished() {
+        if !self.is_late(now) && !inbox.is_finished() {
             return Progress::NeedInput;
         }
         // A client gets here without having finished: the server should be the first (§7.1.1).
@@ -161,7 +168,7 @@ impl Connection {
         outbox.finish();
         // Who is silent needs no time to read.
         self.state = if error == Error::TimedOut { State::Closed } else { State::Lingering };
-        (self.ready, self.shown, self.until) = (false, Shown::Nothing, None);
+        (self.ready, self.shown, self.until) = (false, Shown::Nothing, Instant::MAX);
         error
     }
 
@@ -218,13 +225,9 @@ impl Machine for Connection {
     fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Closed => None,
-            State::Closing | State::Lingering => self.until,
+            State::Closing | State::Lingering => Some(self.until).filter(|until| *until < Instant::MAX),
             State::Open if !self.started => None,
-            State::Open if self.config.ping_every == NEVER => None,
-            State::Open => Some(match self.pinged {
-                None => self.heard.plus_nanos(self.config.ping_every),
-                Some(since) => since.plus_nanos(self.config.pong_within),
-            }),
+            State::Open => self.patience(),
         }
     }
 

@@ -105,6 +105,7 @@ mod header;
 #[cfg(feature = "deflate")]
 mod inflate;
 mod mask;
+mod masked;
 mod offer;
 #[cfg(feature = "deflate")]
 mod params;

@@ -2,13 +2,13 @@
 
 use super::{
     Config, Connection, UpgradeError,
-    upgrade::{KEY, accept_for, base64, is_token},
+    upgrade::{KEY, accept_for, base64},
 };
 #[cfg(feature = "deflate")]
 use super::{Deflate, upgrade::Text128};
 use crate::{
     Entropy, Outbox,
-    http::{Fetch, ResponseView, SendError},
+    http::{Fetch, ResponseView, SendError, is_token},
 };
 
 /// The most headers of one request, ours included.

@@ -1,6 +1,6 @@
 //! The grammar of Sec-WebSocket-Extensions (RFC 6455 §9.1), in one pass.
 
-use super::upgrade::is_token;
+use crate::http::is_token;
 
 /// One extension of a list: its name, and its parameters as an iterator; `None` is a parameter that is none.
 pub(super) struct Params<'v> {

@@ -8,7 +8,7 @@ use super::{
     close, mask,
     state::{Shown, State, Step},
 };
-use crate::{Inbox, Kind, Outbox, slide::slide};
+use crate::{Inbox, Instant, Kind, Outbox, slide::slide};
 
 impl Connection {
     /// One frame, or as much of one as can be used up.
@@ -177,7 +177,7 @@ impl Connection {
                 }
                 self.at.start = self.at.end.min(self.at.start + 2);
                 self.shown = Shown::Closed(code);
-                (self.state, self.until) = (State::Lingering, None);
+                (self.state, self.until) = (State::Lingering, Instant::MAX);
             }
             _ => self.shown = Shown::Pong,
         }

@@ -3,11 +3,7 @@
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-use super::{
-    Connection, Header,
-    command::{opcode, total},
-    state::CONTROL_ROOM,
-};
+use super::{Connection, Header, command::opcode, masked::total, state::CONTROL_ROOM};
 use crate::{Full, Kind, Outbox, SendError};
 
 /// One unmasked message as a frame that a server can send to many: encode it once, then

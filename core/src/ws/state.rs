@@ -6,8 +6,9 @@ use super::{
     Config, Header,
     assembly::{Frame, Message},
     close,
+    masked::{Masked, masked},
 };
-use crate::{Entropy, Inbox, Instant, Kind, time::nanos};
+use crate::{Entropy, Inbox, Instant, Kind, time::Millis};
 
 /// The largest control frame.
 pub(super) const CONTROL_ROOM: usize = 2 + 4 + close::MAX_CONTROL;
@@ -41,39 +42,41 @@ pub struct Connection {
     pub(super) limit: usize,
     /// Larger ones come in pieces of that size.
     pub(super) pieces: bool,
+    /// When the peer was heard last; while `pinged`, when the ping was sent that nothing was heard after.
     pub(super) heard: Instant,
-    /// When a ping was sent that nothing was heard after.
-    pub(super) pinged: Option<Instant>,
-    /// When closing or lingering ends; the first `advance` of that state sets it.
-    pub(super) until: Option<Instant>,
+    pub(super) pinged: bool,
+    /// When closing or lingering ends; `MAX`: the first `advance` of that state will say.
+    pub(super) until: Instant,
     pub(super) message: Option<Message>,
     pub(super) frame: Option<Frame>,
     /// A client has it: mask keys must be unpredictable (§10.3).
     pub(super) entropy: Option<Entropy>,
+    /// How a client writes frames, called through a pointer: so the firmware of a server does not contain it.
+    #[cfg(target_os = "none")]
+    pub(super) masked: Option<Masked>,
     pub(super) config: Compact,
     /// What was agreed on, and its states.
     #[cfg(feature = "deflate")]
     pub(super) extension: Option<alloc::boxed::Box<super::extension::Extension>>,
 }
 
-/// The configuration, in less memory: times in nanoseconds.
+/// The configuration, in less memory.
 #[derive(Debug)]
 pub(super) struct Compact {
     pub(super) max_message: usize,
     /// 0: no pieces.
     pub(super) piece: usize,
     pub(super) max_fragments: u32,
-    /// `NEVER`: not at all.
-    pub(super) ping_every: u64,
-    pub(super) pong_within: u64,
-    pub(super) close_within: u64,
+    pub(super) ping_every: Millis,
+    pub(super) pong_within: Millis,
+    pub(super) close_within: Millis,
 }
 
-pub(super) const NEVER: u64 = u64::MAX;
 /// The smallest piece holds every character.
 const MIN_PIECE: usize = 4;
 
 impl Compact {
+    #[cfg_attr(target_os = "none", inline(always))]
     const fn new(config: &Config) -> Self {
         Self {
             max_message: config.max_message,
@@ -82,12 +85,9 @@ impl Compact {
                 None => 0,
             },
             max_fragments: if config.max_fragments > 0 { config.max_fragments } else { 1 },
-            ping_every: match config.ping_every {
-                Some(every) => nanos(every),
-                None => NEVER,
-            },
-            pong_within: nanos(config.pong_within),
-            close_within: nanos(config.close_within),
+            ping_every: Millis::new_or_never(config.ping_every),
+            pong_within: Millis::new(config.pong_within),
+            close_within: Millis::new(config.close_within),
         }
     }
 }
@@ -118,8 +118,9 @@ impl Connection {
     /// The server's side of a connection without extensions, right after the answer to the handshake was written.
     /// Behind an [`Accept`](super::Accept) use its [`connection`](super::Accept::connection).
     #[must_use]
+    #[cfg_attr(target_os = "none", inline(always))] // a configuration that is known leaves nothing to compute
     pub const fn server(config: Config) -> Self {
-        Self::new(config, None)
+        Self::new(config, None, None)
     }
 
     /// The client's side of a connection without extensions, right after the server's answer to the handshake was found
@@ -127,11 +128,14 @@ impl Connection {
     /// [`connection`](super::Agreement::connection) of its agreement.
     #[must_use]
     pub const fn client(config: Config, entropy: Entropy) -> Self {
-        Self::new(config, Some(entropy))
+        Self::new(config, Some(entropy), Some(masked))
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "it becomes part of the connection")]
-    const fn new(config: Config, entropy: Option<Entropy>) -> Self {
+    #[cfg_attr(target_os = "none", inline(always))]
+    const fn new(config: Config, entropy: Option<Entropy>, masked: Option<Masked>) -> Self {
+        #[cfg(not(target_os = "none"))]
+        let _ = masked;
         Self {
             ready: false,
             server: entropy.is_none(),
@@ -145,10 +149,12 @@ impl Connection {
             limit: 0,
             pieces: false,
             heard: Instant::EPOCH,
-            pinged: None,
-            until: None,
+            pinged: false,
+            until: Instant::MAX,
             message: None,
             frame: None,
+            #[cfg(target_os = "none")]
+            masked,
             entropy,
             config: Compact::new(&config),
             #[cfg(feature = "deflate")]
@@ -191,7 +197,7 @@ impl Connection {
 
     /// The state after our close frame.
     pub(super) fn closing(&mut self) {
-        (self.state, self.ready, self.until) = (State::Closing, false, None);
+        (self.state, self.ready, self.until) = (State::Closing, false, Instant::MAX);
     }
 }
 

@@ -1,9 +1,10 @@
 //! What both sides of the handshake need (RFC 6455 §4): the answer to a key, token lists, and how it fails.
 
-use super::sha1::sha1;
+use super::sha1;
+use crate::base64;
 
 /// The last line of RFC 6455 §1.3.
-const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const GUID: &[u8; 36] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// A key in base64.
 pub(super) const KEY: usize = 24;
 /// A hash in base64.
@@ -135,39 +136,25 @@ impl Text128 {
 }
 
 /// The value of Sec-WebSocket-Accept for a key (§4.2.2, 5.4).
-pub(super) fn accept_for(key: &[u8]) -> [u8; ACCEPT] {
-    base64(&sha1(&[key, GUID]))
+pub(super) fn accept_for(key: &[u8; KEY]) -> [u8; ACCEPT] {
+    base64(&sha1::hash(key, GUID))
 }
 
-/// RFC 4648 §4.
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// `bytes` in base64; `N` is the length that they have then. (The crate's engines are made for long input: four times the
-/// flash of all that is here, for 16 and for 20 bytes.)
+/// `bytes` in base64; `N` is the length that they have then.
 pub(super) fn base64<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    let mut text = [b'='; N];
-    for (three, four) in bytes.chunks(3).zip(text.chunks_mut(4)) {
-        let bits =
-            three.iter().zip([16, 8, 0]).fold(0, |bits, (byte, shift)| bits | u32::from(*byte) << shift);
-        for (character, shift) in four.iter_mut().take(three.len() + 1).zip([18, 12, 6, 0]) {
-            *character = ALPHABET.get((bits >> shift) as usize & 63).copied().unwrap_or_default();
-        }
-    }
+    let mut text = [0; N];
+    base64::encode(base64::STANDARD, bytes, &mut text);
     text
 }
 
-/// Whether it is 16 bytes in canonical base64: the last character has two bits of them, and four that are zero.
-pub(super) fn is_key(key: &[u8]) -> bool {
-    let Some((characters, b"==")) = key.split_last_chunk::<2>() else { return false };
-    key.len() == KEY
-        && characters.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte))
-        && matches!(characters.last(), Some(b'A' | b'Q' | b'g' | b'w'))
-}
-
-/// A token of RFC 9110, 5.6.2.
-pub(super) fn is_token(bytes: &[u8]) -> bool {
-    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !bytes.is_empty() && bytes.iter().all(is_tchar)
+/// The key, if it is 16 bytes in canonical base64: the last character has two bits of them, and four that are zero.
+pub(super) fn key(text: &[u8]) -> Option<&[u8; KEY]> {
+    let key: &[u8; KEY] = text.try_into().ok()?;
+    let (characters, pad) = key.split_last_chunk::<2>()?;
+    let is_good = pad == b"=="
+        && characters.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+        && matches!(characters.last(), Some(b'A' | b'Q' | b'g' | b'w'));
+    is_good.then_some(key)
 }
 
 #[cfg(test)]
@@ -182,17 +169,17 @@ mod tests {
     /// Against the crate that polling uses.
     #[test]
     fn base64_is_base64() {
-        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        use ::base64::{Engine as _, engine::general_purpose::STANDARD};
         for n in 0..=255_u8 {
             let key: [u8; 16] = core::array::from_fn(|i| n.wrapping_mul(i as u8).wrapping_add(n));
             let text: [u8; KEY] = base64(&key);
             assert_eq!(STANDARD.decode_slice(text, &mut [0; 18]), Ok(16));
-            assert!(is_key(&text));
+            assert!(super::key(&text).is_some());
             for (at, byte) in [(21, n), (5, n), (22, n)] {
                 let mut other = text;
                 other[at] = byte;
                 let known = STANDARD.decode_slice(other, &mut [0; 18]) == Ok(16);
-                assert_eq!(is_key(&other), known, "{other:?}");
+                assert_eq!(super::key(&other).is_some(), known, "{other:?}");
             }
             let hash: [u8; 20] = core::array::from_fn(|i| n ^ i as u8);
             let (ours, mut theirs): ([u8; ACCEPT], _) = (base64(&hash), [0; ACCEPT]);
@@ -202,7 +189,7 @@ mod tests {
 
     #[test]
     fn keys() {
-        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        assert!(key(b"dGhlIHNhbXBsZSBub25jZQ==").is_some());
         for bad in [
             &b""[..],
             b"dGhlIHNhbXBsZSBub25jZQ",     // no padding
@@ -213,7 +200,7 @@ mod tests {
             b"dGhlIHNhbXBsZSBub25jZQ==aa", // too long
             b"abc",
         ] {
-            assert!(!is_key(bad));
+            assert!(key(bad).is_none());
         }
     }
 }

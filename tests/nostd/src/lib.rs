@@ -78,6 +78,14 @@ pub fn http_server(input: &[u8], boxes: (&mut [u8], &mut [u8])) -> Option<usize>
     })
 }
 
+pub fn one_request(input: &[u8], boxes: (&mut [u8], &mut [u8])) -> Option<usize> {
+    drive(http::Single::new(http::Config::TINY), input, boxes, |event, server, outbox| {
+        if matches!(event, http::Event::End) {
+            let _ = server.respond(200, &[], &[b"hello"], outbox);
+        }
+    })
+}
+
 pub fn http_client(input: &[u8], boxes: (&mut [u8], &mut [u8])) -> Option<usize> {
     drive(http::Fetch::new(http::Config::TINY), input, boxes, |event, client, outbox| {
         if matches!(event, http::Answer::End) {

@@ -1,5 +1,5 @@
 //! One endpoint in an image: it is fed a conversation in pieces of 64 bytes, its answers are summed up, and then it says how
-//! deep the stack was, how many bytes it sent, what their sum is, and how large its state is.
+//! deep the stack was, how many bytes it sent, what their sum is, how large its state is, and how long the conversation was.
 #![no_std]
 #![no_main]
 
@@ -92,6 +92,10 @@ impl Wire {
             let rest = line.get(self.at..).unwrap_or_default();
             if rest.is_empty() {
                 (self.line, self.at) = (self.line + 1, 0);
+                // An empty line is the end of a connection.
+                if line.is_empty() {
+                    return 0;
+                }
                 continue;
             }
             let mut n = 0;
@@ -115,6 +119,12 @@ impl Wire {
             };
             self.sent = self.sent.wrapping_add(1);
         }
+    }
+
+    /// Whether it has nothing more to say.
+    #[allow(dead_code)]
+    pub fn is_over(&self) -> bool {
+        self.line >= CONVERSATION.len()
     }
 
     /// Peers that read a request by themselves, and give what they read too far back.
@@ -168,6 +178,7 @@ fn main() -> ! {
     say(wire.sent);
     say(wire.sum);
     say(state.unwrap_or_default() as u32);
+    say(CONVERSATION.iter().map(|line| line.len() as u32).sum());
     debug::exit(if state.is_some() { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
     loop {}
 }

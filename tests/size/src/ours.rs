@@ -2,6 +2,8 @@
 
 use core::convert::Infallible;
 
+#[cfg(any(feature = "polling", feature = "all-three"))]
+use stillwire::Link;
 use stillwire::{Inbox, Instant, Machine, Outbox, http};
 use stillwire_embedded::blocking::Connection;
 
@@ -45,8 +47,15 @@ fn state<M: Machine>(peer: &Peer<'_, M>) -> Option<usize> {
 }
 
 #[allow(dead_code)]
-fn exchange(wire: &mut Wire) -> Peer<'_, http::Exchange> {
-    connect(wire, http::Exchange::new(http::Config::TINY))
+fn single(wire: &mut Wire) -> Peer<'_, http::Single> {
+    connect(wire, http::Single::new(http::Config::TINY))
+}
+
+/// The next connection, in the same memory.
+#[cfg(any(feature = "polling", feature = "all-three"))]
+fn renew(peer: Peer<'_, http::Single>) -> Peer<'_, http::Single> {
+    let Link { machine, inbox, outbox, .. } = peer.link.renew(http::Single::new(http::Config::TINY));
+    Connection::new(peer.socket, now, |_| (), machine, inbox, outbox)
 }
 
 #[cfg(any(feature = "websocket-server", feature = "all-three"))]
@@ -54,16 +63,11 @@ mod upgrade {
     use stillwire::{Outbox, http, ws};
 
     /// The strict handshake. Whether it is a WebSocket now.
-    pub fn accept(
-        head: &http::RequestHead<'_>,
-        exchange: &mut http::Exchange,
-        outbox: &mut Outbox<'_>,
-    ) -> bool {
+    pub fn accept(head: &http::RequestHead<'_>, single: &mut http::Single, outbox: &mut Outbox<'_>) -> bool {
         match ws::Accept::new(head, &[], &ws::Config::TINY) {
             Ok(accept) => accept.write(&[], outbox).is_ok(),
             Err(refusal) => {
-                exchange.close_after();
-                let _ = exchange.respond(refusal.http_status(), refusal.headers(), b"", outbox);
+                let _ = single.respond(refusal.http_status(), refusal.headers(), &[], outbox);
                 false
             }
         }
@@ -73,7 +77,7 @@ mod upgrade {
 #[cfg(any(
     feature = "websocket-server",
     feature = "websocket-frames",
-    feature = "websocket-upgrade",
+    feature = "websocket-exchange",
     feature = "websocket-client",
     feature = "all-three"
 ))]
@@ -98,7 +102,7 @@ mod endpoint {
 
     /// Request, strict handshake, echo, close.
     pub fn run(wire: &mut Wire) -> Option<usize> {
-        let (mut peer, mut accepted) = (exchange(wire), false);
+        let (mut peer, mut accepted) = (single(wire), false);
         while !accepted {
             let (event, reply) = peer.next().ok()??;
             if let http::Event::Head(head) = event {
@@ -122,32 +126,32 @@ mod endpoint {
     }
 }
 
-#[cfg(feature = "websocket-upgrade")]
+#[cfg(feature = "websocket-exchange")]
 mod endpoint {
     use super::*;
     use stillwire::ws;
 
     pub static CONVERSATION: &[&[u8]] = &[crate::UPGRADE, crate::FRAMES];
 
-    /// A port for nothing but WebSockets: httparse reads the head, the handshake is the strict one. The end of the head is
-    /// looked for anew with each piece of it, and the caller has to bound the wait.
+    /// The same behind the whole HTTP server: other requests may come first.
     pub fn run(wire: &mut Wire) -> Option<usize> {
-        let (mut inbox, mut outbox) = (Inbox::new(memory::<0>()), Outbox::new(memory::<1>()));
-        let (used, machine) = loop {
-            match wire.get(inbox.spare()) {
-                0 => return None,
-                n => inbox.filled(n),
+        let mut peer = connect(wire, http::Exchange::new(http::Config::TINY));
+        loop {
+            let (event, reply) = peer.next().ok()??;
+            let http::Event::Head(head) = event else { continue };
+            match ws::Accept::new(&head, &[], &ws::Config::TINY) {
+                Ok(accept) => {
+                    accept.write(&[], reply.outbox).ok()?;
+                    break;
+                }
+                Err(refusal) => {
+                    reply.machine.close_after();
+                    let _ =
+                        reply.machine.respond(refusal.http_status(), refusal.headers(), b"", reply.outbox);
+                }
             }
-            let mut headers = [httparse::EMPTY_HEADER; 16];
-            let mut request = httparse::Request::new(&mut headers);
-            if let httparse::Status::Complete(used) = request.parse(inbox.unread()).ok()? {
-                let accept = ws::Accept::new(&request, &[], &ws::Config::TINY).ok()?;
-                accept.write(&[], &mut outbox).ok()?;
-                break (used, accept.connection(ws::Config::TINY));
-            }
-        };
-        inbox.consume(used);
-        echo(Connection::new(wire, now, |_| (), machine, inbox, outbox))
+        }
+        echo(peer.switch(|_| ws::Connection::server(ws::Config::TINY)))
     }
 }
 
@@ -181,9 +185,9 @@ mod endpoint {
 }
 
 #[cfg(any(feature = "event-feed", feature = "all-three"))]
-fn feed(peer: Peer<'_, http::Exchange>) -> Option<usize> {
+fn feed(peer: Peer<'_, http::Single>) -> Option<usize> {
     use stillwire::sse;
-    let mut peer = peer.switch(|exchange| sse::Feed::over(exchange, sse::FeedConfig::TINY));
+    let mut peer = peer.switch(|single| sse::Feed::over(single, sse::FeedConfig::TINY));
     for id in ["1", "2", "3"] {
         let block = sse::Block {
             id: Some(id),
@@ -207,12 +211,12 @@ mod endpoint {
 
     /// Request, answer, three events, and the peer leaves.
     pub fn run(wire: &mut Wire) -> Option<usize> {
-        let (mut peer, mut begun) = (exchange(wire), false);
+        let (mut peer, mut begun) = (single(wire), false);
         while !begun {
             let (event, reply) = peer.next().ok()??;
             if let http::Event::Head(head) = event {
                 begun = sse::Feed::last_event_id(&head) == Some(b"0")
-                    && sse::Feed::begin(reply.machine, &[], reply.outbox).is_ok();
+                    && reply.machine.begin(200, &sse::Feed::HEADERS, reply.outbox).is_ok();
             }
         }
         feed(peer)
@@ -258,7 +262,7 @@ mod poll {
     use super::*;
     use stillwire::{
         Entropy, Link, Outbox, Want,
-        http::{Event, Framing, RequestView, SendError},
+        http::{Event, RequestView, SendError},
         polling::{Answer, Config, Connection, HEADERS, Refused, Request, Served, Session, Sid, Ticket},
     };
 
@@ -285,7 +289,7 @@ mod poll {
         pub fn event(
             &mut self,
             event: Event<'_>,
-            exchange: &mut http::Exchange,
+            single: &mut http::Single,
             outbox: &mut Outbox<'_>,
         ) -> Result<(), SendError> {
             let answer = match event {
@@ -294,7 +298,7 @@ mod poll {
                     let query = head.target().split_once('?').map(|(_, query)| query);
                     match Request::parse(head.method(), below, query).and_then(|request| self.ask(request)) {
                         Ok(None) => {
-                            exchange.collect(Config::TINY.max_bytes);
+                            single.collect(Config::TINY.max_bytes);
                             None
                         }
                         Ok(answer) => answer,
@@ -317,9 +321,9 @@ mod poll {
                     .zip(answer.headers())
                     .for_each(|(to, header)| (*to, len) = (header, len + 1));
                 let headers = headers.get(..len).unwrap_or_default();
-                exchange.respond(answer.status(), headers, answer.body(), outbox)?;
+                single.respond(answer.status(), headers, &[answer.body()], outbox)?;
             }
-            self.serve(exchange, outbox)
+            self.serve(single, outbox)
         }
 
         fn ask(&mut self, request: Request) -> Result<Option<Answer>, Refused> {
@@ -372,16 +376,14 @@ mod poll {
             }
         }
 
-        fn serve(&mut self, exchange: &mut http::Exchange, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        fn serve(&mut self, single: &mut http::Single, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
             let (Some(session), Some(seat)) = (&mut self.session, self.seat) else { return Ok(()) };
             match session.serve(seat, now()) {
                 Served::Nothing { .. } => return Ok(()),
                 Served::Batch(batch) => {
-                    exchange.begin(200, &HEADERS, Framing::Chunks, outbox)?;
-                    exchange.chunk(&batch.parts(), outbox)?;
-                    exchange.end(outbox)?;
+                    single.respond(200, &HEADERS, &batch.parts(), outbox)?;
                 }
-                _ => exchange.respond(204, &[], b"", outbox)?,
+                _ => single.respond(204, &[], &[], outbox)?,
             }
             session.done(seat, now());
             self.seat = None;
@@ -396,19 +398,28 @@ mod endpoint {
 
     pub static CONVERSATION: &[&[u8]] = &[
         b"POST /poll/open HTTP/1.1\r\nhost: a.example\r\ncontent-length: 0\r\n\r\n",
+        b"",
         b"POST /poll/BwcHBwcHBwcHBwcHBwcHBw HTTP/1.1\r\nhost: a.example\r\ncontent-length: 30\r\n\r\n",
         b"{\"seq\":1,\"messages\":[\"hello\"]}",
+        b"",
         b"GET /poll/BwcHBwcHBwcHBwcHBwcHBw?after=0 HTTP/1.1\r\nhost: a.example\r\n\r\n",
+        b"",
         b"DELETE /poll/BwcHBwcHBwcHBwcHBwcHBw HTTP/1.1\r\nhost: a.example\r\n\r\n",
     ];
 
     /// A session is opened, says something, hears it, and ends.
     pub fn run(wire: &mut Wire) -> Option<usize> {
-        let (mut peer, mut poll) = (exchange(wire), poll::Poll::new());
-        while let Some((event, reply)) = peer.next().ok()? {
-            poll.event(event, reply.machine, reply.outbox).ok()?;
+        let (mut peer, mut poll) = (single(wire), poll::Poll::new());
+        loop {
+            if let Some((event, reply)) = peer.next().ok()? {
+                poll.event(event, reply.machine, reply.outbox).ok()?;
+                continue;
+            }
+            if peer.socket.is_over() {
+                return Some(state(&peer)? + size_of_val(&poll));
+            }
+            peer = renew(peer);
         }
-        Some(state(&peer)? + size_of_val(&poll))
     }
 }
 
@@ -419,9 +430,12 @@ mod endpoint {
 
     pub static CONVERSATION: &[&[u8]] = &[
         b"POST /poll/open HTTP/1.1\r\nhost: a.example\r\ncontent-length: 0\r\n\r\n",
+        b"",
         b"POST /poll/BwcHBwcHBwcHBwcHBwcHBw HTTP/1.1\r\nhost: a.example\r\ncontent-length: 30\r\n\r\n",
         b"{\"seq\":1,\"messages\":[\"hello\"]}",
+        b"",
         b"GET /poll/BwcHBwcHBwcHBwcHBwcHBw?after=0 HTTP/1.1\r\nhost: a.example\r\n\r\n",
+        b"",
         crate::UPGRADE,
         crate::FRAMES,
     ];
@@ -433,9 +447,12 @@ mod endpoint {
 
     /// A server that takes all three, as the request says.
     pub fn run(wire: &mut Wire) -> Option<usize> {
-        let (mut peer, mut poll) = (exchange(wire), poll::Poll::new());
+        let (mut peer, mut poll) = (single(wire), poll::Poll::new());
         let becomes = loop {
-            let (event, reply) = peer.next().ok()??;
+            let Some((event, reply)) = peer.next().ok()? else {
+                peer = renew(peer);
+                continue;
+            };
             match event {
                 http::Event::Head(head) if head.path() == "/chat" => {
                     if upgrade::accept(&head, reply.machine, reply.outbox) {
@@ -444,7 +461,7 @@ mod endpoint {
                 }
                 http::Event::Head(head) if head.path() == "/events" => {
                     let _ = sse::Feed::last_event_id(&head);
-                    if sse::Feed::begin(reply.machine, &[], reply.outbox).is_ok() {
+                    if reply.machine.begin(200, &sse::Feed::HEADERS, reply.outbox).is_ok() {
                         break Becomes::Feed;
                     }
                 }

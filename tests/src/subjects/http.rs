@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use stillwire::{
     Outbox,
-    http::{Answer, Config, Event, Exchange, Fetch, Framing, SendError},
+    http::{Answer, Config, Event, Exchange, Fetch, Framing, SendError, Single},
 };
 
 use crate::{Covered, Options, Seen, Subject, transcript::spelled};
@@ -13,6 +13,11 @@ use crate::{Covered, Options, Seen, Subject, transcript::spelled};
 #[derive(Debug)]
 pub struct OfExchange;
 
+/// The server's side of one request. Commands: `respond`, `begin STATUS [name:value …]`, `chunk`, `end`, `collect` and
+/// `is_your_turn` as of [`OfExchange`]. Bytes: `get /target`.
+#[derive(Debug)]
+pub struct OfSingle;
+
 /// The client's side. Commands: `request METHOD /target [name:value …] [-- body]` (with `host:a`), `tunnel HOST:PORT
 /// [name:value …]`, `collect N`, `is_idle`.
 #[derive(Debug)]
@@ -20,6 +25,10 @@ pub struct OfFetch;
 
 impl Covered for Exchange {
     type By = OfExchange;
+}
+
+impl Covered for Single {
+    type By = OfSingle;
 }
 
 impl Covered for Fetch {
@@ -170,6 +179,72 @@ impl Subject for OfExchange {
             .concat()
         });
         prop::collection::vec(request, 0..6).prop_map(|all| all.concat()).boxed()
+    }
+}
+
+impl Subject for OfSingle {
+    const NAME: &'static str = "http/single";
+    const INBOXES: &'static [usize] = OfExchange::INBOXES;
+    type Machine = Single;
+
+    fn build(options: &Options) -> Single {
+        Single::new(config(options))
+    }
+
+    fn show(event: Event<'_>) -> Seen {
+        OfExchange::show(event)
+    }
+
+    fn command(machine: &mut Single, words: &str, outbox: &mut Outbox<'_>) -> Result<(), String> {
+        let (verb, rest) = words.split_once(' ').unwrap_or((words, ""));
+        let (first, more) = rest.split_once(' ').unwrap_or((rest, ""));
+        let number = || first.parse().expect("a number");
+        let (headers, body) = headers_and_body(more);
+        match verb {
+            "respond" => named(machine.respond(number(), &borrowed(&headers), &[&body], outbox)),
+            "begin" => named(machine.begin(number(), &borrowed(&headers), outbox)),
+            "chunk" => named(machine.chunk(&[rest.as_bytes()], outbox)),
+            "end" => {
+                machine.end(outbox);
+                Ok(())
+            }
+            "collect" => {
+                machine.collect(usize::from(number()));
+                Ok(())
+            }
+            "is_your_turn" => holds(machine.is_your_turn()),
+            other => panic!("no command is called {other:?}"),
+        }
+    }
+
+    fn bytes(words: &str) -> Vec<u8> {
+        OfExchange::bytes(words)
+    }
+
+    fn answer(event: Event<'_>, machine: &mut Single, outbox: &mut Outbox<'_>) {
+        let _ = match event {
+            Event::Head(head) => match head.target() {
+                "/collect" => return machine.collect(20),
+                "/chunks" => machine.begin(200, &[], outbox),
+                "/close" => {
+                    let _ = machine.begin(200, &[], outbox);
+                    let _ = machine.chunk(&[b"o", b"k"], outbox);
+                    return machine.end(outbox);
+                }
+                "/early" => machine.respond(404, &[], &[b"no"], outbox),
+                _ => Ok(()),
+            },
+            Event::End => machine.respond(200, &[], &[b"o", b"k"], outbox),
+            _ => Ok(()),
+        };
+    }
+
+    fn waits_for_you(machine: &Single) -> bool {
+        machine.is_your_turn()
+    }
+
+    fn input() -> BoxedStrategy<Vec<u8>> {
+        OfExchange::input()
     }
 }
 

@@ -18,6 +18,7 @@ macro_rules! each_subject {
             polling_connection: $crate::subjects::polling::Both,
             polling_client: $crate::subjects::polling::Opened,
             http_exchange: $crate::subjects::http::OfExchange,
+            http_single: $crate::subjects::http::OfSingle,
             http_fetch: $crate::subjects::http::OfFetch,
             ws_server: $crate::subjects::ws::Server,
             ws_client: $crate::subjects::ws::Client,

@@ -5,7 +5,7 @@ use core::time::Duration;
 use smoltcp::socket::tcp::{Socket, State};
 use stillwire::{
     Inbox, Instant, Link, Outbox, Reply,
-    http::{self, Exchange, Framing, RequestHead, RequestView},
+    http::{self, RequestHead, RequestView, Single},
     polling::{self, Answer, Refused, Served},
     sse, ws,
 };
@@ -37,7 +37,7 @@ pub struct Slot {
 }
 
 enum Talk {
-    Http(Link<'static, Exchange>, Task),
+    Http(Link<'static, Single>, Task),
     Echo(Link<'static, ws::Connection>),
     /// Telemetry, and the number of the last reading that was sent.
     Live(Link<'static, ws::Connection>, u32),
@@ -78,7 +78,7 @@ fn ws_config() -> ws::Config {
 
 impl Slot {
     pub fn new(inbox: &'static mut [u8], outbox: &'static mut [u8]) -> Self {
-        let link = Link::new(Exchange::new(http_config()), Inbox::new(inbox), Outbox::new(outbox));
+        let link = Link::new(Single::new(http_config()), Inbox::new(inbox), Outbox::new(outbox));
         Self { talk: Some(Talk::Http(link, Task::Nothing)), leaving: None, is_open: false }
     }
 
@@ -127,12 +127,12 @@ impl Slot {
         if !self.is_open {
             self.leaving = None;
         }
-        let exchange = || Exchange::new(http_config());
+        let single = || Single::new(http_config());
         self.change(|talk| {
             let link = match talk {
-                Talk::Http(link, _) => link.renew(exchange()),
-                Talk::Echo(link) | Talk::Live(link, _) => link.renew(exchange()),
-                Talk::Feed(link, _) => link.renew(exchange()),
+                Talk::Http(link, _) => link.renew(single()),
+                Talk::Echo(link) | Talk::Live(link, _) => link.renew(single()),
+                Talk::Feed(link, _) => link.renew(single()),
             };
             Talk::Http(link, Task::Nothing)
         });
@@ -214,7 +214,7 @@ impl Slot {
                 Talk::Live(link.switch(|_| ws::Connection::server(ws_config())), 0)
             }
             Talk::Http(link, Task::Feed(seen)) => {
-                Talk::Feed(link.switch(|exchange| sse::Feed::over(exchange, sse::FeedConfig::TINY)), seen)
+                Talk::Feed(link.switch(|single| sse::Feed::over(single, sse::FeedConfig::TINY)), seen)
             }
             other => other,
         });
@@ -224,7 +224,7 @@ impl Slot {
 /// Whether to go on; else the task says what the connection becomes.
 fn on_http(
     event: http::Event<'_>,
-    reply: Reply<'_, '_, Exchange>,
+    reply: Reply<'_, '_, Single>,
     task: &mut Task,
     now: Instant,
     app: &mut App,
@@ -251,7 +251,7 @@ fn on_http(
 
 fn on_head(
     head: &RequestHead<'_>,
-    reply: Reply<'_, '_, Exchange>,
+    reply: Reply<'_, '_, Single>,
     now: Instant,
     app: &mut App,
 ) -> Result<Task, http::SendError> {
@@ -281,7 +281,7 @@ fn on_head(
             Err(error) => refuse(reply, error.http_status(), error.headers()),
         },
         ("GET", "/events") => {
-            sse::Feed::begin(reply.machine, &[], reply.outbox)?;
+            reply.machine.begin(200, &sse::Feed::HEADERS, reply.outbox)?;
             let last = app.telemetry.last();
             // What is no number of ours (from before the last reboot, perhaps) is as good as none.
             let seen =
@@ -289,31 +289,28 @@ fn on_head(
             Ok(Task::Feed(seen.filter(|seen| *seen <= last).unwrap_or(last.saturating_sub(1))))
         }
         ("GET" | "HEAD", "/") => {
-            reply.machine.close_after();
-            reply.machine.begin(200, &PAGE_HEADERS, Framing::Chunks, reply.outbox)?;
+            reply.machine.begin(200, &PAGE_HEADERS, reply.outbox)?;
             Ok(Task::Page(PAGE))
         }
         ("GET", "/stats") => {
             let stats = app.stats();
-            reply.machine.respond(200, &JSON, stats.as_str().as_bytes(), reply.outbox)?;
+            reply.machine.respond(200, &JSON, &[stats.as_str().as_bytes()], reply.outbox)?;
             Ok(Task::Nothing)
         }
         _ => refuse(reply, 404, &[]),
     }
 }
 
-/// Errors end the connection: what follows on it is not worth a slot.
 fn refuse(
-    reply: Reply<'_, '_, Exchange>,
+    reply: Reply<'_, '_, Single>,
     status: u16,
     headers: &[(&str, &str)],
 ) -> Result<Task, http::SendError> {
-    reply.machine.close_after();
-    reply.machine.respond(status, headers, b"", reply.outbox)?;
+    reply.machine.respond(status, headers, &[], reply.outbox)?;
     Ok(Task::Nothing)
 }
 
-fn respond(reply: Reply<'_, '_, Exchange>, answer: &Answer) -> Result<Task, http::SendError> {
+fn respond(reply: Reply<'_, '_, Single>, answer: &Answer) -> Result<Task, http::SendError> {
     let mut headers = [("", ""); 3];
     let mut len = 0;
     for (place, header) in headers.iter_mut().zip(answer.headers()) {
@@ -323,7 +320,7 @@ fn respond(reply: Reply<'_, '_, Exchange>, answer: &Answer) -> Result<Task, http
     reply.machine.respond(
         answer.status(),
         headers.get(..len).unwrap_or_default(),
-        answer.body(),
+        &[answer.body()],
         reply.outbox,
     )?;
     Ok(Task::Nothing)
@@ -358,15 +355,16 @@ fn post(sid: polling::Sid, body: &[u8], app: &mut App) -> Answer {
 }
 
 /// Goes on with what is left to do. Whether it did something.
-fn go_on(link: &mut Link<'static, Exchange>, task: &mut Task, now: Instant, app: &mut App) -> bool {
+fn go_on(link: &mut Link<'static, Single>, task: &mut Task, now: Instant, app: &mut App) -> bool {
     match task {
         Task::Page(rest) => {
-            let n = rest.len().min(link.outbox.room().saturating_sub(64));
+            let n = rest.len().min(link.outbox.room());
             let (part, later) = rest.split_at(n);
-            if n > 0 && link.machine.chunk(&[part], &mut link.outbox).is_ok() {
-                *rest = later;
-            }
-            if rest.is_empty() && link.machine.end(&mut link.outbox).is_ok() {
+            // It fails when there is nothing to send it to: the request was HEAD, or the client is gone.
+            let sent = link.machine.chunk(&[part], &mut link.outbox).is_ok();
+            *rest = later;
+            if !sent || rest.is_empty() {
+                link.machine.end(&mut link.outbox);
                 *task = Task::Nothing;
             }
             n > 0
@@ -374,21 +372,17 @@ fn go_on(link: &mut Link<'static, Exchange>, task: &mut Task, now: Instant, app:
         Task::Receive(sid, ticket) => {
             let Some(poll) = app.polls.find(*sid) else {
                 *task = Task::Nothing;
-                return link.machine.respond(204, &[], b"", &mut link.outbox).is_ok();
+                return link.machine.respond(204, &[], &[], &mut link.outbox).is_ok();
             };
             match poll.session.serve(*ticket, now) {
                 Served::Nothing { .. } => return false,
                 Served::Batch(batch) => {
-                    let parts = batch.parts();
-                    let sent = link.machine.begin(200, &polling::HEADERS, Framing::Chunks, &mut link.outbox);
-                    let sent = sent.and_then(|()| link.machine.chunk(&parts, &mut link.outbox));
-                    if sent.and_then(|()| link.machine.end(&mut link.outbox)).is_err() {
-                        link.machine.close_after();
-                    }
+                    // There is room: a batch is smaller than the outbox.
+                    let _ = link.machine.respond(200, &polling::HEADERS, &batch.parts(), &mut link.outbox);
                 }
                 Served::TimedOut | Served::Replaced | Served::Over => {
                     let _ =
-                        link.machine.respond(204, &[("cache-control", "no-store")], b"", &mut link.outbox);
+                        link.machine.respond(204, &[("cache-control", "no-store")], &[], &mut link.outbox);
                 }
             }
             poll.session.done(*ticket, now);
