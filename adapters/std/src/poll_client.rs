@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::{io, thread};
 
 use stillwire::http::{self, Answer, Fetch, Url, UrlError};
-use stillwire::polling::{Batch, Client, Config, Error, Event, What};
+use stillwire::polling::{Batch, Client, Config, Error, Event, Path, What};
 use stillwire::{Inbox, Instant, Machine, Outbox, Progress, SendError};
 
 use crate::{ConnectError, Connection, MaybeTls, Route, entropy, now};
@@ -53,7 +53,7 @@ pub struct PollClient {
 struct Request {
     what: What,
     method: &'static str,
-    path: String,
+    path: Path,
     headers: Vec<(String, String)>,
     body: Option<Vec<u8>>,
     within: Duration,
@@ -198,7 +198,7 @@ impl PollClient {
             let request = Request {
                 what,
                 method: ask.method(),
-                path: ask.path().to_string(),
+                path: ask.path(),
                 headers: self.headers.clone(),
                 body: ask.body().map(Batch::to_vec),
                 within: if what == What::Close { Self::GOODBYE } else { ask.within() },
@@ -274,7 +274,7 @@ fn ask_over(
 ) -> Result<(u16, Vec<u8>), String> {
     (wire.reading.end_at, wire.writing.end_at) = (Some(end_at), Some(end_at));
     let url = Url::parse(url).map_err(|error| error.to_string())?;
-    let target = target(&url, &request.path);
+    let target = request.path.below(&url);
     let mut headers = vec![("host", url.authority())];
     if request.body.is_some() {
         headers.push(("content-type", "application/json"));
@@ -297,16 +297,5 @@ fn ask_over(
             }
             _ => return Err(http::Error::NoAnswer.to_string()),
         }
-    }
-}
-
-/// The path below that of the URL, whose query goes along.
-fn target(url: &Url<'_>, path: &str) -> String {
-    let (base, query) = url.target().split_once('?').unwrap_or((url.target(), ""));
-    let base = base.strip_suffix('/').unwrap_or(base);
-    match (query, path.contains('?')) {
-        ("", _) => format!("{base}{path}"),
-        (query, false) => format!("{base}{path}?{query}"),
-        (query, true) => format!("{base}{path}&{query}"),
     }
 }

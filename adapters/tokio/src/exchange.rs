@@ -8,7 +8,10 @@ use core::{
 };
 use std::sync::Arc;
 
-use stillwire::http::{self, Answer, Fetch, Url};
+use stillwire::{
+    http::{self, Answer, Fetch, Url},
+    polling::Path,
+};
 
 use crate::{Connection, MaybeTls, Route};
 
@@ -30,7 +33,7 @@ pub(crate) struct Server {
 pub(crate) struct Request {
     pub(crate) method: &'static str,
     /// What follows the path of the URL.
-    pub(crate) path: String,
+    pub(crate) path: Path,
     /// JSON.
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) within: Duration,
@@ -93,7 +96,7 @@ async fn ask_over(
     request: &Request,
 ) -> Result<(u16, Vec<u8>, Wire), String> {
     let url = Url::parse(&server.url).map_err(|error| error.to_string())?;
-    let target = target(&url, &request.path);
+    let target = request.path.below(&url);
     let mut headers = vec![("host", url.authority())];
     if request.body.is_some() {
         headers.push(("content-type", "application/json"));
@@ -113,30 +116,5 @@ async fn ask_over(
             Some((Answer::End, _)) => return Ok((status, body, wire)),
             _ => return Err(http::Error::NoAnswer.to_string()),
         }
-    }
-}
-
-/// The path below that of the URL, whose query goes along.
-fn target(url: &Url<'_>, path: &str) -> String {
-    let (base, query) = url.target().split_once('?').unwrap_or((url.target(), ""));
-    let base = base.strip_suffix('/').unwrap_or(base);
-    match (query, path.contains('?')) {
-        ("", _) => format!("{base}{path}"),
-        (query, false) => format!("{base}{path}?{query}"),
-        (query, true) => format!("{base}{path}&{query}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn targets_are_below_the_base() {
-        let below = |url, path| target(&Url::parse(url).unwrap(), path);
-        assert_eq!(below("http://a/poll", "/open"), "/poll/open");
-        assert_eq!(below("http://a/", "/open"), "/open");
-        assert_eq!(below("http://a/poll/?k=1", "/open"), "/poll/open?k=1");
-        assert_eq!(below("http://a/poll?k=1", "/S?after=0"), "/poll/S?after=0&k=1");
     }
 }

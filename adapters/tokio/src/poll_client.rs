@@ -210,7 +210,7 @@ impl PollClient {
         loop {
             while let Some(ask) = self.machine.next_request(now(), &self.inbox, &self.outbox) {
                 let body = ask.body().map(Batch::to_vec);
-                let (method, path) = (ask.method(), ask.path().to_string());
+                let (method, path) = (ask.method(), ask.path());
                 let courtesy = ask.what() == What::Close;
                 let within = if courtesy { ask.within().min(Self::GOODBYE) } else { ask.within() };
                 let request = Request { method, path, body, within };

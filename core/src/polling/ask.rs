@@ -88,6 +88,30 @@ impl Path {
         }
     }
 
+    /// The target of the request, where `url` is that of the base: this path below its path, and its query goes along.
+    ///
+    /// ```
+    /// use stillwire::{Entropy, Inbox, Instant, Outbox, http::Url, polling};
+    ///
+    /// let mut client = polling::Client::new(&polling::Config::default(), Entropy::insecure_seeded(1));
+    /// let (inbox, outbox) = (Inbox::with_limit(1024), Outbox::with_limit(1024));
+    /// let ask = client.next_request(Instant::EPOCH, &inbox, &outbox).unwrap();
+    /// assert_eq!(ask.path().below(&Url::parse("http://a/poll/?k=1")?), "/poll/open?k=1");
+    /// # Ok::<(), stillwire::http::UrlError>(())
+    /// ```
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn below(&self, url: &crate::http::Url<'_>) -> alloc::string::String {
+        let (base, query) = url.target().split_once('?').unwrap_or((url.target(), ""));
+        let (base, path) = (base.strip_suffix('/').unwrap_or(base), self.as_str());
+        let joint = match (query, path.contains('?')) {
+            ("", _) => "",
+            (_, false) => "?",
+            (_, true) => "&",
+        };
+        [base, path, joint, query].concat()
+    }
+
     /// It, as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -148,5 +172,24 @@ impl Lane {
 
     pub(super) fn succeeded(&mut self) {
         (self.failures, self.waits) = (0, 0);
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+    use crate::http::Url;
+
+    #[test]
+    fn targets_are_below_the_base() {
+        let below = |url, text| {
+            let mut path = Path { bytes: [0; 64], len: 0 };
+            path.put(text);
+            path.below(&Url::parse(url).unwrap())
+        };
+        assert_eq!(below("http://a/poll", "/open"), "/poll/open");
+        assert_eq!(below("http://a/", "/open"), "/open");
+        assert_eq!(below("http://a/poll/?k=1", "/open"), "/poll/open?k=1");
+        assert_eq!(below("http://a/poll?k=1", "/S?after=0"), "/poll/S?after=0&k=1");
     }
 }
