@@ -12,6 +12,8 @@ use io_uring::{IoUring, cqueue, opcode, squeue, types};
 /// The pool: buffers, and the size of each.
 const BUFFERS: u16 = 64;
 const SIZE: usize = 16 * 1024;
+/// So many buffers of sent bytes are kept.
+const MOST_SPARE: usize = 64;
 /// What an answer is about: its low two bits. The others tell the connection.
 const RECEIVED: u64 = 0;
 const SENT: u64 = 1;
@@ -27,6 +29,8 @@ pub struct Ring {
     ring: IoUring,
     pool: Vec<Box<[u8]>>,
     sending: HashMap<usize, Vec<u8>>,
+    /// For the next ones to send.
+    spare: Vec<Vec<u8>>,
 }
 
 /// What the kernel did.
@@ -71,7 +75,7 @@ impl Ring {
             return Err(io::Error::other("older than 5.11"));
         }
         let pool = (0..BUFFERS).map(|_| vec![0; SIZE].into()).collect();
-        let ring = Box::leak(Box::new(Self { ring, pool, sending: HashMap::new() }));
+        let ring = Box::leak(Box::new(Self { ring, pool, sending: HashMap::new(), spare: Vec::new() }));
         (0..BUFFERS).try_for_each(|id| ring.give_back(Buffer(id, 0)))?;
         Ok(ring)
     }
@@ -92,8 +96,10 @@ impl Ring {
         self.submit(receive.flags(squeue::Flags::BUFFER_SELECT), id, RECEIVED)
     }
 
-    /// Asks to send `bytes`; the next ones of this connection after the answer.
-    pub fn send(&mut self, id: usize, socket: &TcpStream, bytes: Vec<u8>) -> io::Result<()> {
+    /// Asks to send a copy of `from`; the next ones of this connection after the answer.
+    pub fn send(&mut self, id: usize, socket: &TcpStream, from: &[u8]) -> io::Result<()> {
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.extend_from_slice(from);
         let send = opcode::Send::new(types::Fd(socket.as_raw_fd()), bytes.as_ptr(), bytes.len() as u32);
         let replaced = self.sending.insert(id, bytes);
         assert!(replaced.is_none(), "one after the other");
@@ -121,7 +127,13 @@ impl Ring {
         Some(match entry.user_data() & 3 {
             ACCEPTED => Answer::Accepted(adopt(n)),
             SENT => {
-                self.sending.remove(&id);
+                if let Some(mut sent) = self.sending.remove(&id)
+                    && self.spare.len() < MOST_SPARE
+                    && sent.capacity() <= 2 * SIZE
+                {
+                    sent.clear();
+                    self.spare.push(sent);
+                }
                 Answer::Sent(id, done)
             }
             RECEIVED => Answer::Received(

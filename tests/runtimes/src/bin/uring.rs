@@ -7,7 +7,7 @@
 use std::io;
 use std::net::{Shutdown, TcpStream};
 
-use stillwire::{Instant, Want};
+use stillwire::{Instant, Outbox, Want};
 use stillwire_runtimes::ring::{Answer, Received, Ring};
 use stillwire_runtimes::{Peer, Table, listen, now, until};
 
@@ -61,7 +61,12 @@ fn main() -> io::Result<()> {
             }
         }
         let now = now();
-        turns.extend(core::iter::from_fn(|| table.woken(now)));
+        turns.extend(core::iter::from_fn(|| {
+            let id = table.woken(now)?;
+            // Nothing has happened for a while: what the last burst took is not kept.
+            table.get_mut(id)?.peer.outbox().into_iter().for_each(Outbox::rest);
+            Some(id)
+        }));
         // 3. A turn for each of them.
         for id in turns.drain(..) {
             let Some(connection) = table.get_mut(id) else { continue };
@@ -96,7 +101,7 @@ impl Connection {
         }
         if let Some(outbox) = self.peer.outbox().filter(|outbox| !self.sending && !outbox.is_empty()) {
             let chunk = outbox.chunk();
-            ring.send(id, &self.socket, chunk[..chunk.len().min(MOST_SENT)].to_vec())?;
+            ring.send(id, &self.socket, &chunk[..chunk.len().min(MOST_SENT)])?;
             self.sending = true;
         }
         let may_receive = !self.receiving && self.peer.may_read();
@@ -110,10 +115,7 @@ impl Connection {
     fn sent(&mut self, n: &io::Result<usize>) {
         self.sending = false;
         match (n, self.peer.outbox()) {
-            (Ok(n), Some(outbox)) => {
-                outbox.advance(*n);
-                outbox.rest();
-            }
+            (Ok(n), Some(outbox)) => outbox.advance(*n),
             _ => self.over = true,
         }
     }
