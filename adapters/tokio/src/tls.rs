@@ -1,5 +1,5 @@
 //! TLS by rustls: what to tell a server ([`Config::tls`](crate::Config::tls)) and a client
-//! ([`Connect::tls`](crate::Connect::tls)).
+//! ([`Route::tls`](crate::Route::tls)).
 //!
 //! ```
 //! use stillwire_tokio::{Config, Connect, Message, Server, tls};
