@@ -35,9 +35,9 @@ part_features() {
     for features in '' tls deflate webpki-roots native-roots; do
       run cargo clippy --locked -p "stillwire-$adapter" --all-targets --no-default-features --features "$features" -- -D warnings
     done
-    run cargo test --locked -p "stillwire-$adapter" --features deflate --test connect
   done
-  run cargo test --locked -p stillwire-std --features tls
+  run cargo test --locked -p stillwire-tokio --features deflate --test connect
+  run cargo test --locked -p stillwire-std --features tls,deflate
   run cargo test --locked -p stillwire-tls --features webpki-roots
 }
 
