@@ -248,8 +248,10 @@ impl Single {
         inbox: &mut Inbox<'_>,
         outbox: &mut Outbox<'_>,
     ) -> Result<Progress, Error> {
-        if !self.begun && self.search.has_begun() {
-            (self.begun, self.due) = (true, Instant::MAX);
+        // The first half of an empty line in front looks like the beginning of a head.
+        let begun = self.search.has_begun();
+        if begun != self.begun {
+            (self.begun, self.due) = (begun, Instant::MAX);
         }
         if inbox.is_finished() && self.begun {
             return Err(Error::Truncated);
