@@ -50,7 +50,7 @@ use crate::{
 /// # Ok(()) }
 /// ```
 ///
-/// It does not follow redirections, and an answer above 4 MiB counts as failed. To drop it without
+/// It does not follow redirections: [`Error::Refused`] tells the status. An answer above 4 MiB counts as failed. To drop it without
 /// [`close`](Self::close) lets the server wait for the session's deadline ([`Config::empty_within`]).
 pub struct PollClient {
     machine: Client,
